@@ -1,0 +1,19 @@
+"""Serve the assistant: settings → assistant → server."""
+
+import argparse
+import sys
+
+from assistant.chat import Assistant
+from assistant.errors import HmsError
+from assistant.server import serve
+from assistant.settings import load
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("--content", "--host", "--port"):
+        parser.add_argument(name)
+    try:
+        settings = load(**vars(parser.parse_args()))
+        serve(Assistant(settings), settings)
+    except HmsError as error:
+        sys.exit(str(error))

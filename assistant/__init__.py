@@ -1,0 +1,1 @@
+"""What talks: questions in, cited answers out."""

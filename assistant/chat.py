@@ -1,0 +1,302 @@
+"""The product: one Assistant that every door gets as an argument.
+
+Understands, retrieves, answers and cites, as one LangChain chain; opens the index, and builds it first when there is none. Knows
+nothing of HTTP, Gradio or terminals. The place of a language model is `_answer`: everything before it finds, everything after it
+cites.
+"""
+
+import re
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda
+from langchain_core.runnables.utils import AddableDict
+
+from assistant import phrases
+from assistant.cite import citation, page_text, page_url, resolve
+from assistant.errors import HmsError, NotReadyError
+from assistant.extract import Draft, Extractor, tell
+from assistant.question import Question, read
+from assistant.settings import Settings
+from assistant.types import Answer, Ask, Citation, Event, Outcome, Page, Passage
+from corpus import dense
+from corpus.article import ContentError
+from corpus.chunk import Chunk, body, section
+from corpus.index import Index, IndexFault, current, open_index, read_manifest
+
+if TYPE_CHECKING:
+    from assistant.retrieve import Retriever
+
+FOUND = 20  # passages that an answer is made from
+NEAREST = 3  # articles named when there is no answer
+FOLLOWUPS = 3
+
+
+@dataclass(frozen=True)
+class ReaderPage:
+    """An article for the app's own reader page; `html` is safe to show."""
+
+    path: str
+    title: str
+    html: str
+    updated: str | None
+
+
+@dataclass(frozen=True)
+class Found:
+    """A question and its passages, best first."""
+
+    question: Question
+    passages: tuple[Passage, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What is to be said, before its markers become citations."""
+
+    found: Found
+    outcome: Outcome
+    draft: Draft
+    model: str = "extractive"
+
+
+class Assistant:
+    """Answers questions from the indexed articles. Safe to use from several threads once `ready`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.status = "Starter"
+        self.failed = False
+        self._index: Index | None = None
+        self._extractor: Extractor | None = None
+        self._loading = threading.Lock()
+        self.chain: Runnable[Ask, AddableDict] = (
+            RunnableLambda(self._retrieve, name="retrieve")
+            | RunnableLambda(self._answer, name="answer")
+            | RunnableGenerator(self._cite, name="cite")
+        )
+
+    # Getting ready
+
+    def start(self) -> None:
+        """Begin to load in the background; `ready`, `status` and `failed` tell how it goes."""
+        threading.Thread(target=self._load_quietly, name="load", daemon=True).start()
+
+    def load(self) -> None:
+        """Open the index, building it first when there is none or when other content folders are asked for. Raises HmsError."""
+        with self._loading:
+            if self._index is not None:
+                return
+            try:
+                self.status = "Leser søkeindeksen"
+                embedder = dense.load(self.settings.embedder)
+                if self._outdated():
+                    from corpus.build import build
+
+                    build(self.settings.content, self.settings.index, embedder, self.settings.base_url, self._progress)
+                index = open_index(self.settings.index, embedder)
+                # Units are compared by the shipped embedder: dozens a question, too many for a slow one.
+                self._extractor = Extractor(dense.load() if self.settings.embedder else embedder, index.lexical)
+                self._index = index
+                self.status = "Klar"
+            except (IndexFault, ContentError, dense.EmbedderError) as error:
+                self.status, self.failed = str(error), True
+                raise HmsError(str(error)) from error
+
+    def _load_quietly(self) -> None:
+        try:
+            self.load()
+        except HmsError:
+            pass  # `status` holds the sentence; every question is answered with it
+        except Exception as error:
+            self.status, self.failed = f"Oppstarten stoppet på en uventet feil ({type(error).__name__}); se loggen.", True
+            raise
+
+    def _outdated(self) -> bool:
+        version = current(self.settings.index)
+        if version is None:
+            return True
+        wanted = tuple(str(content.resolve()) for content in self.settings.content)
+        return read_manifest(version).content != wanted and all(content.is_dir() for content in self.settings.content)
+
+    def _progress(self, stage: str, done: int, total: int) -> None:
+        self.status = f"{stage}: {done + 1} av {total}" if total > 1 else stage
+
+    @property
+    def ready(self) -> bool:
+        """Whether questions can be answered."""
+        return self._index is not None
+
+    @property
+    def index(self) -> Index:
+        """The open index; raises NotReadyError before there is one."""
+        if self._index is None:
+            waiting = f"Assistenten er ikke klar ennå ({self.status}); prøv igjen om litt."
+            raise NotReadyError(self.status if self.failed else waiting)
+        return self._index
+
+    @property
+    def base_url(self) -> str:
+        """The site that citations link to; "" for the app's own reader pages."""
+        return self.settings.base_url or self.index.manifest.base_url
+
+    def manifest(self) -> dict[str, object]:
+        """What is loaded, in short."""
+        manifest = self.index.manifest
+        return {
+            "id": manifest.id,
+            "created": manifest.created,
+            "articles": len(manifest.articles),
+            "chunks": manifest.chunks,
+            "embedder": {"name": manifest.embedder, "hash": manifest.embedder_hash, "dimensions": manifest.dimensions},
+        }
+
+    # Asking
+
+    def ask(self, ask: Ask) -> Answer:
+        """The answer to a question. Raises QuestionError, NotReadyError."""
+        for event in self.stream(ask):
+            if isinstance(event.data, Answer):
+                return event.data
+        raise AssertionError("a stream ends with its answer")
+
+    def stream(self, ask: Ask) -> Iterator[Event]:
+        """The answer as it comes: status, tokens, citations, and the whole Answer last. Raises as `ask` does."""
+        begun = time.perf_counter()
+        read(ask)  # what is wrong with a question is said before anything is streamed
+        yield Event("status", {"stage": phrases.SEARCHING["nb"]})
+        whole = AddableDict()
+        for part in self.chain.stream(ask):
+            whole += part
+            if "answer" in part:
+                yield Event("token", {"text": part["answer"]})
+            for each in part.get("citations", ()):
+                yield Event("citation", each)
+        yield Event("answer", Answer(**{**whole, "elapsed_ms": round(1000 * (time.perf_counter() - begun))}))
+
+    def search(self, ask: Ask, limit: int = 10) -> list[dict[str, object]]:
+        """The best passages for a question, best first, ranked as for asking. Raises QuestionError, NotReadyError."""
+        return [
+            {
+                "url": page_url(self.base_url, chunk.path) + (f"#{chunk.heading_id}" if chunk.heading_id else ""),
+                "title": chunk.title,
+                "section": section(chunk),
+                "text": body(chunk),
+                "score": passage.score,
+            }
+            for passage in self._passages(read(ask), limit)
+            for chunk in (passage.chunk,)
+        ]
+
+    def page(self, path: str) -> ReaderPage | None:
+        """An article for the reader page, or None when there is none at this path. Raises NotReadyError."""
+        from corpus.markdown import render
+
+        article = self.index.article(path)
+        return (
+            None
+            if article is None
+            else ReaderPage(article.path, article.title, render(article.body, self._reader_link), article.updated)
+        )
+
+    def _reader_link(self, target: str) -> str | None:
+        """A link's target as the reader page has it: our own page for an article, nothing for a page that is not there."""
+        path, mark, heading = target.partition("#")
+        if path.startswith("/"):
+            known = path.rstrip("/") or "/"
+            return page_url("", known) + mark + heading if known in self.index.entries else None
+        return target if target.startswith(("https://", "http://", "mailto:", "#")) else None
+
+    def retriever(self, limit: int = 10) -> "Retriever":
+        """The same search as a LangChain retriever."""
+        from assistant.retrieve import Retriever
+
+        return Retriever(index=self.index, limit=limit)
+
+    # The chain: retrieve → answer → cite
+
+    def _retrieve(self, ask: Ask) -> Found:
+        question = read(ask)
+        if question.kind in ("greeting", "vague", "refused"):
+            return Found(question)
+        return Found(question, tuple(self._passages(question, FOUND)))
+
+    def _passages(self, question: Question, limit: int) -> list[Passage]:
+        from assistant.retrieve import passages
+
+        return passages(self.index, question.search, limit, question.page)
+
+    def _answer(self, found: Found) -> Reply:
+        question = found.question
+        fixed: Mapping[str, tuple[Outcome, phrases.Phrase]] = {
+            "greeting": ("greeting", phrases.GREETING),
+            "vague": ("clarify", phrases.CLARIFY),
+            "refused": ("refused", phrases.REFUSED),
+        }
+        if question.kind in fixed:
+            outcome, phrase = fixed[question.kind]
+            return Reply(found, outcome, Draft(phrase[question.language]))
+        assert self._extractor is not None
+        picks = self._extractor.extract(question, self._with_opening(found.passages))
+        draft = tell(picks, self._pages(pick.chunk.path for pick in picks))
+        if question.kind == "acute":
+            numbers = phrases.ACUTE[question.language]
+            more = f"\n\n{phrases.ACUTE_MORE[question.language]}\n\n{draft.text}" if draft.text else ""
+            return Reply(found, "acute", Draft(numbers + more, draft.sources))
+        if not draft.text:
+            return Reply(found, "not_covered", Draft(phrases.NOT_COVERED[question.language]))
+        return Reply(found, "answered", draft)
+
+    def _with_opening(self, passages: Sequence[Passage]) -> Sequence[Passage]:
+        """The passages and, after the best one, the opening of its article: there stands what a thing is, or which account."""
+        if not passages or passages[0].chunk.id.endswith("#0"):
+            return passages
+        best = passages[0]
+        opening = self.index.page(best.chunk.path)[0]
+        return [best, Passage(opening, best.score), *(each for each in passages[1:] if each.chunk.id != opening.id)]
+
+    def _cite(self, replies: Iterator[Reply]) -> Iterator[AddableDict]:
+        for reply in replies:
+            question = reply.found.question
+            text, used = resolve(reply.draft.text, len(reply.draft.sources))
+            sources = [reply.draft.sources[number - 1] for number in used]
+            chunks = self._pages(chunk.path for _, chunk in sources)
+            pages = {path: page_text(own, self.base_url) for path, own in chunks.items()}
+            citations = [citation(number, unit, chunk, pages[chunk.path]) for number, (unit, chunk) in enumerate(sources, 1)]
+            for piece in re.findall(r"\S+\s*", text):
+                yield AddableDict(answer=piece)
+            yield AddableDict(
+                id=uuid.uuid4().hex,
+                question=question.text,
+                outcome=reply.outcome,
+                language=question.language,
+                citations=tuple(citations),
+                nearest=self._nearest(reply) if reply.outcome == "not_covered" else (),
+                followups=self._followups(reply, citations),
+                model=reply.model,
+                index=self.index.manifest.id,
+            )
+
+    def _pages(self, paths: Iterator[str]) -> dict[str, Sequence[Chunk]]:
+        return {path: self.index.page(path) for path in dict.fromkeys(paths)}
+
+    def _nearest(self, reply: Reply) -> tuple[Page, ...]:
+        titles = {passage.chunk.path: passage.chunk.title for passage in reply.found.passages}
+        return tuple(Page(page_url(self.base_url, path), title) for path, title in list(titles.items())[:NEAREST])
+
+    def _followups(self, reply: Reply, citations: Sequence[Citation]) -> tuple[str, ...]:
+        """Questions that the articles can answer: examples before the talk has begun, then the cited article's other sections."""
+        if reply.outcome in ("greeting", "clarify", "refused"):
+            return phrases.EXAMPLES[:FOLLOWUPS]
+        said = {each.section for each in citations}
+        asks: dict[str, None] = {}
+        for path in dict.fromkeys(chunk.path for _, chunk in reply.draft.sources):
+            for chunk in self.index.page(path):
+                heading = re.sub(r"^[\d.]+\s*", "", section(chunk)).rstrip(":")
+                if chunk.headings and section(chunk) not in said and heading:
+                    asks[heading if heading.endswith("?") else f"{chunk.title}: {heading}"] = None
+        return tuple(asks)[:FOLLOWUPS]

@@ -1,0 +1,183 @@
+"""Deep links and citations: a passage → the address that opens its page at the very words.
+
+Pure: knows chunks and the text-fragment standard (wicg.github.io/scroll-to-text-fragment); knows nothing of the index or of HTTP.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from assistant.types import Citation
+from corpus.chunk import Chunk, section
+from corpus.markdown import Unit
+from corpus.normalise import repair
+
+READER = "/lest"  # the app's own reader pages, for articles that have no site of their own
+EDGE = 6  # words at each end of a passage name it; a longer passage is not spelled out
+SHORT = 12  # words; a passage this short is named whole
+CONTEXT = 4  # words before and after a passage tell it from its doubles
+MARKER = re.compile(r"(?<!\\)\[(\d{1,3})\]")  # an escaped bracket is the article's own
+
+
+def resolve(text: str, sources: int) -> tuple[str, list[int]]:
+    """Keep the markers that name one of the `sources` (numbered from 1), number them by first use, drop the others.
+
+    Returns the text and, for each new number in order, the old one.
+    """
+    used: list[int] = []
+
+    def renumber(match: re.Match[str]) -> str:
+        number = int(match[1])
+        if not 1 <= number <= sources:
+            return ""
+        if number not in used:
+            used.append(number)
+        return f"[{used.index(number) + 1}]"
+
+    return MARKER.sub(renumber, text), used
+
+
+def page_url(base_url: str, path: str) -> str:
+    """The address of an article's page, without a fragment; with no site of its own, the reader page."""
+    return f"{base_url or READER}{quote(path)}{'/' if base_url and path != '/' else ''}"
+
+
+@dataclass(frozen=True)
+class PageText:
+    """An article's texts in the order a page shows them, one for each block; `owners` tells which unit of which chunk it is of.
+
+    `shown` is as the page has them, `folded` as a browser compares them.
+    """
+
+    shown: tuple[str, ...]
+    folded: tuple[str, ...]
+    owners: tuple[tuple[str, Unit] | None, ...]
+    base_url: str
+
+
+def page_text(chunks: Sequence[Chunk], base_url: str) -> PageText:
+    """The page of an article from all its chunks in order. A site publishes the raw words, our own reader page the repaired."""
+    pairs = [(owner, text) for owner, texts in _texts(chunks, published=bool(base_url)) for text in texts]
+    shown = tuple(text for _, text in pairs)
+    return PageText(shown, tuple(map(_fold, shown)), tuple(owner for owner, _ in pairs), base_url)
+
+
+def citation(number: int, unit: Unit, chunk: Chunk, page: PageText) -> Citation:
+    """The citation of a unit of `chunk` on its article's page."""
+    return Citation(
+        number=number,
+        url=deep_link(unit, chunk, page),
+        title=chunk.title,
+        section=section(chunk),
+        quote=unit.text,
+        kind=chunk.kind,
+        updated=chunk.updated,
+    )
+
+
+def deep_link(unit: Unit, chunk: Chunk, page: PageText) -> str:
+    """Page + heading id + text fragment."""
+    directive = fragment(unit, chunk, page)
+    return f"{page_url(page.base_url, chunk.path)}#{quote(chunk.heading_id)}" + (f":~:text={directive}" if directive else "")
+
+
+def fragment(unit: Unit, chunk: Chunk, page: PageText) -> str:
+    """The text directive for a unit, "" if there is nothing to name.
+
+    A browser takes the first place on the page that fits. When the unit's own words fit an earlier place, the words right before
+    it are named too, then those right after it as well.
+    """
+    blocks = _blocks(unit, published=bool(page.base_url))
+    if not blocks or (chunk.id, unit) not in page.owners:
+        return ""
+    at = page.owners.index((chunk.id, unit))
+    start, end = _ends(blocks)
+    before = " ".join(page.shown[at - 1].split()[-CONTEXT:]) if at else ""
+    following = at + len(blocks)
+    after = " ".join(page.shown[following].split()[:CONTEXT]) if following < len(page.shown) else ""
+    tries = [("", ""), (before, "")]
+    if not end:  # with an end, a browser goes on from an earlier start to any later end that the suffix fits
+        tries += [(before, after), ("", after)]
+    fitting = next((each for each in tries if _first_match(page, each[0], start, end, each[1]) == at), None)
+    if fitting is None:  # a section that stands twice, word for word: its heading's id must do
+        return ""
+    prefix, suffix = fitting
+    return ",".join(
+        part
+        for part in (
+            f"{_encode(prefix)}-" if prefix else "",
+            _encode(start),
+            _encode(end) if end else "",
+            f"-{_encode(suffix)}" if suffix else "",
+        )
+        if part
+    )
+
+
+def _ends(blocks: Sequence[str]) -> tuple[str, str]:
+    """The first and the last words of a passage; the end is "" when the start says it all."""
+    first, last = blocks[0].split(), blocks[-1].split()
+    if len(blocks) == 1 and len(first) <= SHORT:
+        return blocks[0], ""
+    return " ".join(first[:EDGE]), " ".join(last[-EDGE:])
+
+
+def _first_match(page: PageText, prefix: str, start: str, end: str, suffix: str) -> int | None:
+    """The block in which a browser finds the start of a text directive."""
+    prefix, start, end, suffix = map(_fold, (prefix, start, end, suffix))
+    for number, text in enumerate(page.folded):
+        place = _find(start, text)
+        if place is None or not (text[:place].strip() or _at(page, number - 1)).endswith(prefix):
+            continue
+        rest = [text[place + len(start) :], *page.folded[number + 1 :]]
+        if end and all(_find(end, each) is None for each in rest):
+            continue
+        if (rest[0].strip() or _at(page, number + 1)).startswith(suffix):
+            return number
+    return None
+
+
+def _at(page: PageText, number: int) -> str:
+    return page.folded[number] if 0 <= number < len(page.folded) else ""
+
+
+def _find(words: str, text: str) -> int | None:
+    """Where whole words first stand in a text; both folded."""
+    if words not in text:
+        return None
+    match = re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text)
+    return match.start() if match else None
+
+
+def _blocks(unit: Unit, published: bool) -> list[str]:
+    """The texts of a unit as a page shows them, one for each block or line: a row's cells stand apart, and so do broken lines."""
+    text = unit.raw if published else repair(unit.raw)
+    cells = text.split(" | ") if unit.kind == "row" else [text]
+    return [stripped for cell in cells for line in cell.split("\n") if (stripped := line.strip(" |"))]
+
+
+def _texts(chunks: Sequence[Chunk], published: bool) -> Iterator[tuple[tuple[str, Unit] | None, list[str]]]:
+    """The texts of a page in order, each with the unit that it belongs to: title, headings and column names belong to none."""
+    yield None, [chunks[0].title] if chunks else []
+    heading: tuple[str, ...] = ()
+    header: tuple[str, ...] = ()
+    for chunk in chunks:
+        if (*chunk.headings, chunk.heading_id) != heading:
+            heading, header = (*chunk.headings, chunk.heading_id), ()
+            yield None, list(chunk.headings[-1:])
+        for unit in chunk.units:
+            if unit.header != header:
+                header = unit.header
+                yield None, [cell for cell in header if cell]
+            yield (chunk.id, unit), _blocks(unit, published)
+
+
+def _fold(text: str) -> str:
+    """Text as a browser compares it: case, quotation marks and spaces make no difference."""
+    return " ".join(re.sub("[‘’‚‛]", "'", re.sub("[“”„‟]", '"', text)).casefold().split())
+
+
+def _encode(text: str) -> str:
+    """Percent-encoded for a text directive, in which - & and , have a meaning."""
+    return quote(text, safe="").replace("-", "%2D")

@@ -1,0 +1,249 @@
+"""An answer without a language model: the sentences, list items and table rows that answer, in a short readable order.
+
+Knows passages, words and vectors; knows nothing of links. A unit is judged by its closeness to the question in meaning, by the
+share of the question's telling words that it holds, and by where it stands. Nothing is rewritten: what is said is the article's.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from assistant.question import Question, topic
+from assistant.types import Passage
+from corpus.chunk import Chunk
+from corpus.dense import Embedder
+from corpus.lexical import Lexical
+from corpus.markdown import Unit
+
+WORD_BUDGET = 85  # of an answer; longer ones are not read, shorter ones lack facts
+HARD_LIMIT = 120
+READ = 8  # passages that are searched for units
+UNITS = 8  # that an answer holds at most
+ARTICLES = 2  # that an answer quotes: from more, the reader gets scraps
+KEEP = 0.82  # of the best unit's score is what a further unit must reach
+MEANING, WITH_HEADING, OWN_WORDS, ALL_WORDS, PLACE, FIGURE, ACCOUNT, SIBLING = 0.5, 0.5, 0.4, 0.5, 0.8, 0.12, 0.4, 0.12
+UNKNOWN, LEAST, LEAST_SHORT = 0.47, 0.22, 1.2  # see Evidence
+ASKS_FIGURE = re.compile(
+    r"\b(?:hvor (?:mange|mye|lenge|ofte|lang|stor|høy|gammel)|kor (?:mange|mykje|lenge|ofte|lang|stor|høg)|"
+    r"når|frist\w*|grense\w*|sats\w*|prosent\w*|beløp\w*|"
+    r"how (?:many|much|long|often|old)|when|deadline|rate|threshold|percent\w*|paragraf\w*|§|konto\w*|account)\b",
+    re.IGNORECASE,
+)
+ASKS_ACCOUNT = re.compile(r"\b(?:konto\w*|account|bokfør\w*|føre[rs]?|debet|kredit|postere\w*)\b", re.IGNORECASE)
+NAMES_ACCOUNT = re.compile(r"\bkonto (?:nr\.? )?\d{4}\b|^\d{4}\b", re.IGNORECASE)
+ASKS_LIST = re.compile(
+    r"\b(?:hvilke|kva for|hvordan|korleis|steg\w*|trinn\w*|liste\w*|which|what are|how (?:do|to|should|can)|steps)\b",
+    re.IGNORECASE,
+)
+FLUFF = re.compile(
+    r"^(?:les (?:mer|også)|se|i denne (?:artikkelen|guiden)|(?:denne )?artikkelen|denne guiden|sist oppdatert|"
+    r"for mer informasjon)\b",
+    re.IGNORECASE,
+)  # words about the article itself
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A unit that goes into the answer, and the chunk that it stands in."""
+
+    unit: Unit
+    chunk: Chunk
+    score: float
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Markdown whose marker `[n]` stands for the n-th source."""
+
+    text: str
+    sources: tuple[tuple[Unit, Chunk], ...] = ()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How well the best passage speaks to a question.
+
+    `score` is the passage's fused score; `unknown` the share of the question's topic words, weighted by rarity, that no article
+    uses; `words` how many topic words there are. The fewer they are, the more a covered question scores: two words that the
+    articles are about stand in some passage together, ten seldom do.
+    """
+
+    score: float
+    unknown: float
+    words: int
+
+    @property
+    def enough(self) -> bool:
+        """Whether this is ground for an answer (thresholds: eval/LOG.md, 2026-11-24)."""
+        return self.score - UNKNOWN * self.unknown >= LEAST + LEAST_SHORT / max(self.words, 2)
+
+
+class Extractor:
+    """Picks the units that answer; one for an open index."""
+
+    def __init__(self, embedder: Embedder, lexical: Lexical) -> None:
+        self._embedder = embedder
+        self._lexical = lexical
+
+    def extract(self, question: Question, passages: Sequence[Passage]) -> list[Pick]:
+        """The units that answer, in reading order; empty when the passages are no ground for an answer."""
+        if not passages or not self.evidence(question, passages[0]).enough:
+            return []
+        return arrange(choose(self._scored(question, passages[:READ]), bool(ASKS_LIST.search(question.text))))
+
+    def evidence(self, question: Question, best: Passage) -> Evidence:
+        """The ground for answering a question from its best passage."""
+        words = list(dict.fromkeys(topic(question.search)))
+        weights = [self._lexical.rarity(self._lexical.analyzer.word(word)[0]) for word in words]
+        unknown = sum(weight for word, weight in zip(words, weights, strict=True) if not self._known(word))
+        return Evidence(best.score, unknown / max(sum(weights), 1e-6), len(words))
+
+    def _known(self, word: str) -> bool:
+        return any(self._lexical.knows(term) for term in self._lexical.analyzer.word(word))
+
+    def _scored(self, question: Question, passages: Sequence[Passage]) -> list[Pick]:
+        weights = self._weights(question.search)
+        asks_figure, asks_account = bool(ASKS_FIGURE.search(question.text)), bool(ASKS_ACCOUNT.search(question.text))
+        places = [(unit, passage) for passage in passages for unit in passage.chunk.units if _tells(unit)]
+        if not places:
+            return []
+        asked = self._embedder.queries([question.search])[0]
+        alone = self._embedder.documents([told(unit) for unit, _ in places]) @ asked
+        placed = self._embedder.documents([_under_headings(unit, passage.chunk) for unit, passage in places]) @ asked
+        top = max(passages[0].score, 1e-6)
+        return [
+            Pick(
+                unit,
+                passage.chunk,
+                MEANING * float(near)
+                + WITH_HEADING * float(near_placed)
+                + OWN_WORDS * self._covered(weights, told(unit))
+                + ALL_WORDS * self._covered(weights, _under_headings(unit, passage.chunk))
+                + PLACE * passage.score / top
+                + FIGURE * (asks_figure and bool(re.search(r"\d", unit.text)))
+                + ACCOUNT * (asks_account and bool(NAMES_ACCOUNT.search(unit.text))),
+            )
+            for (unit, passage), near, near_placed in zip(places, alone, placed, strict=True)
+        ]
+
+    def _weights(self, text: str) -> dict[str, float]:
+        analyzer = self._lexical.analyzer
+        return {term: self._lexical.rarity(term) for term in analyzer.terms(text)}
+
+    def _covered(self, weights: dict[str, float], text: str) -> float:
+        held = set(self._lexical.analyzer.terms(text))
+        return sum(weight for term, weight in weights.items() if term in held) / max(sum(weights.values()), 1e-6)
+
+
+def told(unit: Unit) -> str:
+    """A unit with what it needs to be understood."""
+    return " ".join(part for part in (unit.lead, " ".join(unit.header), unit.text) if part)
+
+
+def _under_headings(unit: Unit, chunk: Chunk) -> str:
+    return " ".join((chunk.title, *chunk.headings, told(unit)))
+
+
+def _tells(unit: Unit) -> bool:
+    """Whether a unit says something by itself: not a lead-in, not a pointer to further reading."""
+    return len(unit.text) > 2 and not unit.text.endswith(":") and not FLUFF.match(unit.text)
+
+
+def choose(picks: Sequence[Pick], wants_list: bool) -> list[Pick]:
+    """The best units within the budget of words, none of them a repetition. Items of a list that was begun come easier."""
+    rest = sorted(picks, key=lambda pick: -pick.score)
+    chosen: list[Pick] = []
+    words = 0
+    while rest:
+        best = max(rest, key=lambda pick: pick.score + (SIBLING * wants_list if _sibling(pick, chosen) else 0.0))
+        rest.remove(best)
+        bonus = SIBLING if wants_list and _sibling(best, chosen) else 0.0
+        if chosen and best.score + bonus < KEEP * chosen[0].score:
+            break
+        size = len(best.unit.text.split())
+        articles = {pick.chunk.path for pick in chosen} | {best.chunk.path}
+        if (
+            len(articles) > ARTICLES
+            or any(_repeats(best.unit.text, pick.unit.text) for pick in chosen)
+            or (chosen and words + size > HARD_LIMIT)
+        ):
+            continue
+        chosen.append(best)
+        words += size
+        if words >= WORD_BUDGET:
+            break
+    return chosen
+
+
+def _sibling(pick: Pick, chosen: Sequence[Pick]) -> bool:
+    return any(
+        other.unit.kind == pick.unit.kind != "sentence"
+        and other.chunk.path == pick.chunk.path
+        and other.unit.lead == pick.unit.lead
+        and other.chunk.headings == pick.chunk.headings
+        for other in chosen
+    )
+
+
+def _repeats(text: str, other: str) -> bool:
+    mine, theirs = set(re.findall(r"\w+", text.lower())), set(re.findall(r"\w+", other.lower()))
+    return len(mine & theirs) > 0.8 * min(len(mine), len(theirs)) and abs(len(mine) - len(theirs)) < 0.5 * max(
+        len(mine), len(theirs)
+    )
+
+
+def arrange(picks: Sequence[Pick]) -> list[Pick]:
+    """Reading order: the article of the best unit first, within an article as it is written."""
+    articles = list(dict.fromkeys(pick.chunk.path for pick in picks))
+    return sorted(
+        picks,
+        key=lambda pick: (
+            articles.index(pick.chunk.path),
+            int(pick.chunk.id.rpartition("#")[2]),
+            pick.chunk.units.index(pick.unit),
+        ),
+    )
+
+
+def tell(picks: Sequence[Pick], pages: Mapping[str, Sequence[Chunk]]) -> Draft:
+    """The picks as Markdown with a marker after each; `pages` holds all chunks of each article that is quoted."""
+    sources: list[tuple[Unit, Chunk]] = []
+    lines: list[str] = []
+    before: Pick | None = None
+    for pick in picks:
+        if pick.unit.lead and not (before and _sibling(pick, [before])):
+            lines += ["", _lead(pick, pages[pick.chunk.path], sources), ""]
+        sources.append((pick.unit, pick.chunk))
+        said = f"{_wording(pick.unit)} [{len(sources)}]"
+        if pick.unit.kind in ("item", "row"):
+            lines.append(f"- {said}")
+        elif before and before.unit.kind == "sentence" and before.chunk.headings == pick.chunk.headings:
+            lines[-1] += f" {said}"
+        else:
+            lines += ["", said]
+        before = pick
+    return Draft(re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip(), tuple(sources))
+
+
+def _lead(pick: Pick, page: Sequence[Chunk], sources: list[tuple[Unit, Chunk]]) -> str:
+    """The sentence that introduces a list or table, cited where it stands; without a marker of its own, the item's."""
+    number = len(sources) + 1
+    for chunk in page:
+        for unit in chunk.units:
+            if unit.text == pick.unit.lead and chunk.headings == pick.chunk.headings:
+                sources.append((unit, chunk))
+                return f"{unit.text} [{number}]"
+    return f"{pick.unit.lead} [{number}]"
+
+
+def _wording(unit: Unit) -> str:
+    """How a unit is said: a row with its column names, the rest as it stands. What Markdown would read as markup is escaped."""
+    if unit.kind != "row" or not any(unit.header):
+        return _escape(unit.text)
+    cells = [cell.strip() for cell in unit.text.split(" | ")]
+    named = [f"{name}: {cell}" if name else cell for name, cell in zip(unit.header[1:], cells[1:], strict=False) if cell]
+    return f"**{_escape(cells[0])}** – {_escape('; '.join(named))}" if cells[0] else _escape("; ".join(named))
+
+
+def _escape(text: str) -> str:
+    return re.sub(r"([\\`*_\[\]<>])", r"\\\1", text)

@@ -1,0 +1,182 @@
+"""What is asked: a checked, readable question with its language, its kind and what it follows up.
+
+Knows words; knows nothing of articles. Every rule here errs on the side of searching: only what is plainly a greeting, plainly
+an attack or plainly empty of content is not searched for.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Literal
+
+from assistant.errors import QuestionError
+from assistant.types import Ask, Audience
+from corpus.language import STOP, words
+
+MAX_QUESTION = 2_000  # characters
+MAX_TURNS = 20
+MAX_TURN = 4_000  # characters
+
+Kind = Literal["search", "greeting", "vague", "refused", "acute"]
+
+
+def _any(*alternatives: str) -> str:
+    return f"(?:{'|'.join(alternatives)})"
+
+
+def _rule(*alternatives: str) -> re.Pattern[str]:
+    return re.compile(rf"\b{_any(*alternatives)}", re.IGNORECASE)
+
+
+GREETING = re.compile(
+    _any(
+        "hei|heisann|hallo|halla|hello|hi|hey|morn|god (?:dag|morgen|kveld|morgon)|ha det|bye",
+        "takk|tusen takk|mange takk|thanks|thank you",
+        "hvordan går det|korleis går det|how are you",
+        "hvem er du|kven er du|who are you|er du (?:en robot|et menneske|ein robot)",
+        "(?:hva|kva) kan du(?: hjelpe (?:meg )?med)?|what can you (?:do|help (?:me )?with)",
+    )
+    + r"(?:\s+(?:hei|der|du|deg|dere|there|så mye|for hjelpen|for hjelpa|alle sammen|igjen|hallo|hjelpe meg med))*"
+    + r"[\s.!?,:)🙂😊👋]*",
+    re.IGNORECASE,
+)
+# Orders to the machine. What is looked for is an order about rules or roles, never a topic: articles speak of instructions too.
+ATTACK = _rule(
+    r"(?:ignor(?:e|er|ér)|disregard|forget|glem|overse|bypass|omgå|override|overstyr)\b.{0,40}"
+    r"\b(?:instru\w+|rules|reglene dine|prompt\w*|previous|tidligere|above|guidelines|begrensning\w*)",
+    r"(?:system\s?-?prompt\w*|systemmelding\w*|systeminstruks\w*|jailbreak|developer mode|utviklermodus|DAN mode)\b",
+    r"(?:you are now|du er nå|du er no|from now on you|fra nå av (?:er|skal|svarer) du|frå no av)\b",
+    r"(?:pretend (?:to be|you are)|act as (?:a|an|if|the)|lat som (?:om )?du|later som (?:om )?du|spill rollen)\b",
+    r"(?:reveal|print|show|repeat|output|vis|skriv ut|gjenta|avslør)\b.{0,30}\b(?:your|dine?|hidden|skjulte?)\b.{0,30}"
+    r"\b(?:instru\w+|prompt\w*|rules|key|nøkkel\w*|passord\w*|password|secret|hemmelig\w*)",
+)
+_EYE = r"(?:etsende|syre|kjemikalier|lut|glass) (?:i|på) (?:øy\w*|auga?\w*|hud\w*)"
+ACUTE = _rule(
+    r"(?:puste(?:r|t)? (?:han |hun |hen )?ikke|pustar ikkje|får ikke puste\w*|sluttet å puste)\b",
+    r"(?:not breathing|can'?t breathe|choking)\b",
+    r"(?:bevisstløs|medvitslaus|unconscious|hjertestans|hjartestans|hjerteinfarkt|heart attack|cardiac arrest)\b",
+    r"(?:blør (?:kraftig|mye|veldig|masse|i hjel)|bløder (?:kraftig|mykje)|forblør\w*|bleeding (?:badly|heavily|a lot))\b",
+    r"(?:det|huset|bygget|lageret|verkstedet|kontoret|maskinen|kjelleren|fabrikken|bilen) (?:brenner|brenn|står i brann)\b",
+    r"(?:is on fire|there is a fire|gasslekkasje|gas leak|kullosforgift\w*|kvel(?:es|est))\b",
+    r"(?:kuttet|kutta|skåret|skar|saget|saga) (?:seg )?(?:av|over) (?:\w+ )?(?:fing\w+|hånd\w*|arm\w*|bein\w*|pulsåre\w*)",
+    r"(?:sitter|sit|ligger|ligg) (?:\w+ )?(?:fast i|under) \w*(?:maskin|truck|presse|traktor|lift|last)",
+    r"(?:fast|inne)klemt|klemt fast",
+    rf"(?:har|fikk|fått|fekk) (?:\w+ ){{0,2}}(?:strømstøt|straumstøt|strøm gjennom|straum gjennom|{_EYE})",
+    r"(?:falt|falle|ramla|datt|fell|fallen) (?:ned )?(?:fra|frå|av|from) (?:\w+ ){0,2}"
+    r"(?:stillas|stige|tak|lift|scaffold|ladder|roof)",
+    r"(?:ta (?:mitt eget|sitt eget|mitt|sitt) liv|selvmord|sjølvmord|kill myself|suicid\w*)\b",
+)
+# "hvordan forebygge brann", "hva er erstatningen ved hjertestans": about danger, not in it.
+LEARNING = _rule(
+    r"(?:forebyg|førebyg|forsikring|erstatning|rutine|prosedyre|plan|kurs|opplæring|krav|kostnad|bokfør|konto|meldeplikt|prevent)",
+    r"(?:insurance|training|i fjor|i går|forrige (?:uke|måned|år)|last (?:week|year|month))\b",
+)
+ENGLISH = frozenset(
+    "the what which how is are do does did can must should who when where why and of for we our my an to in with need have"
+    " there from many much required if you it company employees employee".split()
+)
+NYNORSK = frozenset(
+    "ikkje kva korleis kvifor kven kvar kor eg ein eit dei frå nokon noko mykje vere vera vert blir me dykk berre hjå skal"
+    " gjer gjere arbeidstakar arbeidsgjevar verksemd verksemda føretak tilsette rekneskap kvifor korleis sjølv høgt nye".split()
+) - {"blir", "skal", "nye"}
+BOKMAAL = frozenset("ikke hva hvordan hvorfor hvem hvor jeg fra noen noe mye være en et det hvilken hvilke når".split())
+# Words that say nothing about the topic: a question of these alone is asked back, or understood from the turn before.
+EMPTY = frozenset(
+    """
+    hjelp hjelpe help spørsmål question regler regel regelen rules krav kravet info informasjon information fortell tell mer
+    mere more meir si forklar explain eksempel eksempler example konto kontoen paragraf paragrafen lov loven lova frist
+    fristen betale betaler betaling koster kost kostnad gjelder gjeld gjelde trenger treng need bruke bruker stemmer riktig
+    greit ok okei ordne ting greie saken problem lurer vet veit snakk hjelpa pay who sist samme sånt slikt noe om
+    """.split()
+)
+POINTING = re.compile(
+    r"^(?:og|men|hva med|kva med|enn|så|da|and|but|what about|how about|eller)\b"
+    r"|\b(?:det|den|de|dei|dem|dette|denne|disse|da|då|der|han|hun|hans|hennes|it|that|this|they|them|those|then)\b(?!\s+(?:er|å)\s+\w+\s+\w+\s+\w+\s+\w+\s+\w+)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question as the rest of the house reads it.
+
+    `text` is what was asked; `before` the earlier user turns that it needs to be understood (most often ""); `search` both
+    together. `language` is "nb", "nn" or "en": the language of the frame around the quotes.
+    """
+
+    text: str
+    language: str
+    kind: Kind
+    before: str = ""
+    role: Audience | None = None
+    page: str | None = None
+
+    @property
+    def search(self) -> str:
+        """The text to search for."""
+        return f"{self.before} {self.text}".strip()
+
+
+def read(ask: Ask) -> Question:
+    """Check and understand what a door hands over. Raises QuestionError with the sentence for the reader."""
+    text = clean(ask.question)
+    if not text:
+        raise QuestionError("Spørsmålet er tomt; skriv hva du lurer på.")
+    if len(ask.question) > MAX_QUESTION:
+        raise QuestionError(f"Spørsmålet er på {len(ask.question)} tegn, men kan ha høyst {MAX_QUESTION}; gjør det kortere.")
+    if len(ask.history) > MAX_TURNS:
+        fault = f"Samtalen har {len(ask.history)} innlegg, men kan ha høyst {MAX_TURNS}; begynn en ny samtale."
+        raise QuestionError(fault, "history")
+    longest = max((len(turn.content) for turn in ask.history), default=0)
+    if longest > MAX_TURN:
+        fault = f"Et innlegg i samtalen er på {longest} tegn, men kan ha høyst {MAX_TURN}; begynn en ny samtale."
+        raise QuestionError(fault, "history")
+    before = context(text, [clean(turn.content) for turn in ask.history if turn.role == "user"])
+    return Question(text, language(text), kind(text, bool(before)), before, ask.role, ask.page)
+
+
+def clean(text: str) -> str:
+    """The text without control characters, direction marks and lone surrogates, on one line."""
+    kinds = ((character, unicodedata.category(character)) for character in text)
+    return " ".join("".join(" " if kind in ("Cc", "Zl", "Zp") else c for c, kind in kinds if kind not in ("Cf", "Cs")).split())
+
+
+def language(text: str) -> str:
+    """The question's language by its function words; bokmål when in doubt."""
+    found = set(words(text))
+    english, nynorsk, bokmaal = (len(found & marks) for marks in (ENGLISH, NYNORSK, BOKMAAL))
+    if english >= 2 and english > nynorsk + bokmaal:
+        return "en"
+    return "nn" if nynorsk > bokmaal else "nb"
+
+
+def kind(text: str, follows_up: bool) -> Kind:
+    """What is to be done with a question."""
+    if ACUTE.search(text) and not LEARNING.search(text):
+        return "acute"
+    if GREETING.fullmatch(text):
+        return "greeting"
+    if ATTACK.search(text):
+        return "refused"
+    return "vague" if not topic(text) and not follows_up else "search"
+
+
+def topic(text: str) -> list[str]:
+    """The words of a text that name a topic."""
+    return [word for word in words(text) if word not in STOP and word not in EMPTY and (len(word) > 1 or word.isdigit())]
+
+
+def context(text: str, turns: list[str]) -> str:
+    """The earlier user turns that `text` cannot be understood without; "" when it stands alone.
+
+    It leans on them when it names no topic, or points back ("og", "det", "da") and names little else. The nearest earlier
+    turn with a topic of its own is enough; those between that one and `text` come along.
+    """
+    if not turns or not (len(topic(text)) == 0 or (POINTING.search(text) and len(topic(text)) <= 4)):
+        return ""
+    needed: list[str] = []
+    for turn in reversed(turns):
+        needed.insert(0, turn)
+        if len(topic(turn)) >= 1 and not POINTING.match(turn):
+            break
+    return " ".join(needed[-3:])

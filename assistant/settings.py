@@ -1,0 +1,81 @@
+"""Every setting in one frozen table; the only file that reads the environment.
+
+Each field is set by `HMS_<NAME>` in the environment or in `.env` (the environment wins). README's table is compared with
+this one by `tests/test_settings.py`.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from assistant.errors import SettingError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _setting(default: Any, read: Callable[[str], Any], about: str) -> Any:
+    return field(default=default, metadata={"read": read, "about": about})
+
+
+def _folders(value: str) -> tuple[Path, ...]:
+    return tuple(Path(part) for part in value.split(":") if part)
+
+
+def _origins(value: str) -> tuple[str, ...]:
+    return tuple(_address(part.strip()) for part in value.split(",") if part.strip())
+
+
+def _address(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not parts.netloc):
+        raise ValueError("en adresse som begynner med http:// eller https://")
+    return value.rstrip("/")
+
+
+def _port(value: str) -> int:
+    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 65535:
+        raise ValueError("et heltall fra 1 til 65535")
+    return int(value)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a running assistant may be told from outside."""
+
+    content: tuple[Path, ...] = _setting((ROOT / "corpus" / "articles",), _folders, "content folders, `:`-separated")
+    index: Path = _setting(ROOT / "index", Path, "folder of the search index")
+    base_url: str = _setting("", _address, "site that citations link to; empty: the app's own reader pages")
+    embedder: str = _setting("", str, "empty: the shipped one; else any sentence-transformers name or folder")
+    host: str = _setting("127.0.0.1", str, "address to serve on")
+    port: int = _setting(7860, _port, "port to serve on")
+
+
+def load(environment: Mapping[str, str] | None = None, **overrides: str | None) -> Settings:
+    """Settings from the environment, with `overrides` (a command line's words, by field name) on top.
+
+    Raises SettingError naming the setting, the value and what is allowed.
+    """
+    environment = dotenv() | dict(os.environ if environment is None else environment)
+    values: dict[str, Any] = {}
+    for each in fields(Settings):
+        name = f"HMS_{each.name.upper()}"
+        value = overrides.get(each.name) or environment.get(name, "").strip()
+        if not value:
+            continue
+        try:
+            values[each.name] = each.metadata["read"](value)
+        except ValueError as error:
+            raise SettingError(f"{name} er «{value}», men må være {error}.") from None
+    return Settings(**values)
+
+
+def dotenv(file: Path = ROOT / ".env") -> dict[str, str]:
+    """The names and values of a `.env` file; empty when there is none."""
+    if not file.is_file():
+        return {}
+    from dotenv import dotenv_values
+
+    return {name: value for name, value in dotenv_values(file).items() if value is not None}

@@ -1,0 +1,106 @@
+"""The words that the parts say to each other, as frozen data without behaviour.
+
+`Turn` and a question go in, `Passage`s are found, an `Answer` with its `Citation`s comes out. The JSON names of `Answer`
+are public interface (see README, "The answer"); renaming a field here changes the contract.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from corpus.chunk import Chunk
+
+Role = Literal["user", "assistant"]
+Outcome = Literal["answered", "not_covered", "clarify", "greeting", "refused", "acute"]
+Audience = Literal["ansatt", "verneombud", "leder", "regnskap"]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One earlier message of the conversation."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Everything a door hands over: the question, what was said before, who asks, and on which page."""
+
+    question: str
+    history: tuple[Turn, ...] = ()
+    role: Audience | None = None
+    page: str | None = None
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A chunk that may hold the answer; `score` is higher for better and comparable within one question only."""
+
+    chunk: Chunk
+    score: float
+
+
+@dataclass(frozen=True)
+class Citation:
+    """Where a marker `[number]` points: `quote` stands verbatim (after text repair) in the article at `url`."""
+
+    number: int
+    url: str
+    title: str
+    section: str
+    quote: str
+    kind: str = "artikkel"
+    updated: str | None = None
+
+
+@dataclass(frozen=True)
+class Law:
+    """A law reference in an answer and its deep link."""
+
+    text: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something the reader must know before relying on the answer."""
+
+    kind: Literal["outdated", "contradiction", "unknown_law", "fallback"]
+    message: str
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """An article as a link: for `nearest` and for lists of sources."""
+
+    url: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The reply to one question. `answer` is Markdown with `[1]` markers; `elapsed_ms` is wall time in milliseconds."""
+
+    id: str
+    question: str
+    outcome: Outcome
+    answer: str
+    language: str
+    citations: tuple[Citation, ...] = ()
+    laws: tuple[Law, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    nearest: tuple[Page, ...] = ()
+    followups: tuple[str, ...] = ()
+    model: str = "extractive"
+    index: str = ""
+    elapsed_ms: int = 0
+
+
+@dataclass(frozen=True)
+class Event:
+    """One step of a streamed answer, named as the server-sent event that carries it."""
+
+    name: Literal["status", "token", "citation", "answer", "error"]
+    data: Mapping[str, object] | Citation | Answer

@@ -1,0 +1,194 @@
+"""The chat page in Gradio: conversation on the left, the sources of the latest answer beside it.
+
+Knows how an Answer is shown; knows nothing of how it comes about. Everything from articles and readers is escaped: it is data.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from html import escape
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from assistant import phrases
+from assistant.chat import Assistant
+from assistant.cite import MARKER
+from assistant.errors import HmsError
+from assistant.types import Answer, Ask, Citation, Turn
+
+WEB = Path(__file__).resolve().parent / "web"
+TITLE = "HMS-assistenten"
+KEPT_TURNS, KEPT_CHARACTERS = 20, 4_000  # of the conversation are sent along: the Assistant's own limits
+AT_ONCE = 8  # questions answered at the same time
+WORDS_A_STEP = 6  # of a streamed answer; single words flicker
+
+Message = dict[str, Any]
+Shown = tuple[Any, ...]  # values of the outputs, in the order of `_outputs`
+
+
+def mount(app: Any, assistant: Assistant) -> Any:
+    """The app with the chat page at `/`."""
+    import gradio as gr
+
+    page = build(assistant)
+    return gr.mount_gradio_app(
+        app,
+        page,
+        path="/",
+        footer_links=[],
+        run_history=False,
+        allowed_paths=[],
+        show_error=False,
+        ssr_mode=False,
+        theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"], primary_hue="teal"),
+        css_paths=[WEB / "chat.css"],
+        js="() => { document.documentElement.lang = 'nb'; }",
+        head='<meta name="color-scheme" content="light dark"><meta name="robots" content="noindex">',
+    )
+
+
+def build(assistant: Assistant) -> Any:
+    """The Gradio page."""
+    import gradio as gr
+
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
+        gr.HTML(HEADER)
+        status = gr.HTML(_status(assistant), elem_id="status")
+        with gr.Row(elem_id="columns"):
+            with gr.Column(scale=3, elem_id="talk"):
+                chat = gr.Chatbot(
+                    label="Samtale", show_label=False, height="52vh", buttons=["copy"], allow_tags=False, sanitize_html=True,
+                    feedback_options=None, placeholder=WELCOME, elem_id="chat", layout="bubble",
+                )  # fmt: skip
+                suggestions = [gr.Button(text, size="sm", elem_classes="suggestion") for text in phrases.EXAMPLES]
+                with gr.Row(elem_id="ask"):
+                    box = gr.Textbox(
+                        label="Spørsmålet ditt", placeholder="Spør om HMS, arbeidsliv eller regnskap …", lines=1, max_lines=6,
+                        autofocus=True, scale=8, elem_id="question",
+                    )  # fmt: skip
+                    send = gr.Button("Spør", variant="primary", scale=1, min_width=90, elem_id="send")
+                new = gr.Button("Ny samtale", size="sm", elem_id="new")
+            with gr.Column(scale=2, elem_id="sources"):
+                sources = gr.HTML(NO_SOURCES, elem_id="source-list")
+
+        outputs = [box, chat, sources, *suggestions]
+
+        def answer(question: str, history: list[Message]) -> Iterator[Shown]:
+            yield from converse(assistant, question, history or [])
+
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        listen: dict[str, Any] = {"fn": answer, "outputs": outputs, "concurrency_limit": AT_ONCE, **quiet}
+        gr.on([box.submit, send.click], inputs=[box, chat], **listen)
+        for button in suggestions:
+            button.click(inputs=[button, chat], **listen)
+        new.click(_start_again, outputs=outputs, **quiet)
+        timer = gr.Timer(1.0, active=True)
+
+        def tick() -> Shown:
+            return _status(assistant), gr.Timer(active=not (assistant.ready or assistant.failed))
+
+        timer.tick(tick, outputs=[status, timer], **quiet)
+    return page.queue(api_open=False, default_concurrency_limit=AT_ONCE)
+
+
+def converse(assistant: Assistant, question: str, history: list[Message]) -> Iterator[Shown]:
+    """What the page shows while a question is answered, step by step."""
+    before = _turns(history)
+    history = [*history, {"role": "user", "content": question}]
+    wait = _said(f"{phrases.SEARCHING['nb']} …")
+    yield ("", [*history, wait], NO_SOURCES, *_suggest(()))
+    text, steps = "", 0
+    try:
+        for event in assistant.stream(Ask(question, before)):
+            if event.name == "token" and not isinstance(event.data, Answer | Citation):
+                text += str(event.data["text"])
+                steps += 1
+                if steps % WORDS_A_STEP == 0:
+                    yield ("", [*history, _said(text)], NO_SOURCES, *_suggest(()))
+            elif isinstance(event.data, Answer):
+                said = event.data
+                yield ("", [*history, _said(linked(said))], sources_html(said), *_suggest(said.followups))
+    except HmsError as error:
+        yield (question, [*history, _said(str(error))], NO_SOURCES, *_suggest(phrases.EXAMPLES))
+
+
+def _said(text: str) -> Message:
+    return {"role": "assistant", "content": text}
+
+
+def _turns(history: list[Message]) -> tuple[Turn, ...]:
+    """The conversation as the Assistant reads it; Gradio gives a message's content as a list of blocks."""
+    turns = []
+    for message in history[-KEPT_TURNS:]:
+        content = message["content"]
+        text = content if isinstance(content, str) else " ".join(str(block.get("text", "")) for block in content)
+        turns.append(Turn(message["role"], text[:KEPT_CHARACTERS]))
+    return tuple(turns)
+
+
+def _suggest(texts: tuple[str, ...]) -> list[Any]:
+    """Updates of the suggestion buttons: these texts, the rest hidden."""
+    import gradio as gr
+
+    padded = [*texts[: len(phrases.EXAMPLES)], *[""] * (len(phrases.EXAMPLES) - len(texts))]
+    return [gr.Button(value=text, visible=bool(text)) for text in padded]
+
+
+def _start_again() -> Shown:
+    return ("", [], NO_SOURCES, *_suggest(phrases.EXAMPLES))
+
+
+def linked(answer: Answer) -> str:
+    """The answer's Markdown with every marker a link to its source."""
+    urls = {citation.number: citation.url for citation in answer.citations}
+
+    def link(match: re.Match[str]) -> str:
+        url = urls.get(int(match[1]))
+        return f"[\\[{match[1]}\\]]({url})" if url else match[0]
+
+    return MARKER.sub(link, answer.answer)
+
+
+def sources_html(answer: Answer) -> str:
+    """The source panel of an answer."""
+    parts = [f'<p class="notice" role="note">{escape(notice.message)}</p>' for notice in answer.notices]
+    sections = groupby(answer.citations, key=lambda citation: (citation.title, citation.section, citation.updated))
+    parts += [_section(title, section, updated, quotes) for (title, section, updated), quotes in sections]
+    if answer.nearest:
+        parts.append(f"<p>{escape(phrases.NEAREST[answer.language])}</p><ul>")
+        parts += [f"<li>{_link(page.url, page.title)}</li>" for page in answer.nearest]
+        parts.append("</ul>")
+    return f"<h2>Kilder</h2>{''.join(parts)}" if parts else NO_SOURCES
+
+
+def _section(title: str, section: str, updated: str | None, quotes: Iterable[Citation]) -> str:
+    """The quotes from one section of an article, each with the link that opens it there."""
+    name = escape(title) + (f'<span class="section">{escape(section)}</span>' if section != title else "")
+    date = f'<p class="updated">Oppdatert {escape(updated)}</p>' if updated else ""
+    return f'<article class="source"><h3>{name}</h3>{"".join(map(_quote, quotes))}{date}</article>'
+
+
+def _quote(citation: Citation) -> str:
+    opens = (
+        f'<a href="{escape(citation.url)}" target="_blank" rel="noopener" aria-label="Åpne kilde {citation.number} i artikkelen">'
+    )
+    return (
+        f'<blockquote id="source-{citation.number}"><span class="number">{citation.number}</span> '
+        f"<mark>{escape(citation.quote)}</mark> {opens}Åpne&nbsp;i&nbsp;artikkelen</a></blockquote>"
+    )
+
+
+def _link(url: str, text: str) -> str:
+    return f'<a href="{escape(url)}" target="_blank" rel="noopener">{escape(text)}</a>'
+
+
+def _status(assistant: Assistant) -> str:
+    if assistant.ready:
+        return ""
+    kind = "failed" if assistant.failed else "waiting"
+    return f'<p class="{kind}" role="status">{escape(assistant.status)}{"" if assistant.failed else " …"}</p>'
+
+
+HEADER = f"<header><h1>{TITLE}</h1><p>Svar om HMS, arbeidsliv og regnskap – med kilder du kan åpne og lese selv.</p></header>"
+WELCOME = "Still et spørsmål, eller velg et av forslagene under."
+NO_SOURCES = '<h2>Kilder</h2><p class="quiet">Her står kildene til svaret, med ordene som er brukt.</p>'

@@ -1,0 +1,1 @@
+"""What the assistant knows, and how it came to be searchable."""

@@ -1,0 +1,98 @@
+"""The command line of the corpus: build · train."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dotenv import load_dotenv
+from tqdm import tqdm
+
+from corpus import dense
+from corpus.article import ContentError
+from corpus.build import build
+from corpus.index import IndexFault
+
+HERE = Path(__file__).resolve().parent
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 when it did its work, 1 when not (with one sentence on stderr)."""
+    load_dotenv(HERE.parent / ".env")
+    parser = argparse.ArgumentParser(prog="python -m corpus", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    index = commands.add_parser("build", help="build or update the search index")
+    index.add_argument("content", nargs="*", type=Path, metavar="CONTENT_DIR")
+    index.add_argument("--index", type=Path, default=Path(os.environ.get("HMS_INDEX") or HERE.parent / "index"))
+    index.add_argument("--base-url", default=os.environ.get("HMS_BASE_URL", ""))
+    index.set_defaults(run=_build)
+    trainer = commands.add_parser("train", help="train the shipped embedder")
+    trainer.add_argument("content", nargs="+", type=Path, metavar="CONTENT_DIR")
+    trainer.add_argument("--questions", type=Path, default=HERE / "questions" / "bank.jsonl")
+    trainer.add_argument("--out", type=Path, default=dense.SHIPPED)
+    trainer.set_defaults(run=_train)
+    options = parser.parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except (ContentError, IndexFault, dense.EmbedderError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _build(options: argparse.Namespace) -> int:
+    begun = time.perf_counter()
+    contents = options.content or _content_setting()
+    with _Bar() as bar:
+        summary = build(contents, options.index, dense.load(os.environ.get("HMS_EMBEDDER", "")), options.base_url, bar.show)
+    manifest = summary.manifest
+    for each in manifest.rejected:
+        print(f"avvist  {each.file}: {each.reason}")
+    print(
+        f"{len(manifest.articles)} artikler lest, {summary.changed} nye eller endret, {summary.removed} fjernet, "
+        f"{len(manifest.rejected)} avvist; {manifest.chunks} avsnitt på {time.perf_counter() - begun:.1f} s."
+    )
+    print(f"Indeks {manifest.id} {'er tatt i bruk' if summary.rebuilt else 'var à jour'} i {options.index}")
+    return 0
+
+
+def _content_setting() -> list[Path]:
+    return [Path(part) for part in os.environ.get("HMS_CONTENT", "").split(":") if part] or [HERE / "articles"]
+
+
+def _train(options: argparse.Namespace) -> int:
+    from corpus.train import train
+
+    for line in train(options.content, options.questions, options.out):
+        print(line, flush=True)
+    return 0
+
+
+class _Bar:
+    """A progress bar on stderr, one for each stage."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+        self._stage = ""
+
+    def __enter__(self) -> "_Bar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, stage: str, done: int, total: int) -> None:
+        """Progress, as corpus.build tells it."""
+        if stage != self._stage or self._bar is None:
+            self.__exit__()
+            self._bar = tqdm(desc=stage, total=total or None, unit="", leave=False)
+            self._stage = stage
+        self._bar.update(done + 1 - self._bar.n)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

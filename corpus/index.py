@@ -1,0 +1,172 @@
+"""The index as it is read: chunks, BM25 and vectors under one manifest.
+
+    <folder>/CURRENT                the id of the live version
+    <folder>/versions/<id>/         manifest.json  chunks.jsonl  articles.jsonl  vocabulary.json  lexical/  chroma/
+
+Knows how an index lies on disk and what makes it whole; knows nothing of questions. Versions are written by `corpus.build`;
+nothing under a finished version is ever changed.
+"""
+
+import contextlib
+import json
+import mmap
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from corpus import dense
+from corpus.article import Article, Rejected
+from corpus.chunk import Chunk, from_json
+from corpus.language import Analyzer
+from corpus.lexical import Lexical
+
+
+class IndexFault(Exception):
+    """The index is missing, damaged, locked, or made by another embedder. One Norwegian sentence."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An article in the manifest. `chunks` is how many it has; they stand together in chunks.jsonl."""
+
+    path: str
+    title: str
+    file: str
+    hash: str
+    updated: str | None
+    chunks: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """How an index was made, and of what."""
+
+    id: str
+    created: str
+    chunker: int
+    embedder: str
+    embedder_hash: str
+    dimensions: int
+    content: tuple[str, ...]
+    base_url: str
+    articles: tuple[Entry, ...]
+    rejected: tuple[Rejected, ...] = ()
+    chunks: int = 0
+
+
+@dataclass
+class Index:
+    """An open version. Rows are 0-based chunk numbers, the same in chunks.jsonl, in BM25 and in `ids`."""
+
+    manifest: Manifest
+    folder: Path
+    lexical: Lexical
+    vectors: dense.Vectors
+    embedder: dense.Embedder
+    ids: tuple[str, ...]
+    _lines: "Lines"
+    _articles: "Lines"
+    rows: dict[str, int] = field(default_factory=dict)
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.rows = {key: row for row, key in enumerate(self.ids)}
+        self.entries = {entry.path: entry for entry in self.manifest.articles}
+
+    def chunk(self, row: int) -> Chunk:
+        """The chunk of a row, read from disk."""
+        return from_json(self._lines[row])
+
+    def page(self, path: str) -> list[Chunk]:
+        """All chunks of an article, in order."""
+        first = self.rows[f"{path}#0"] if self.entries[path].chunks else 0
+        return [self.chunk(row) for row in range(first, first + self.entries[path].chunks)]
+
+    def nearest(self, question: str, limit: int) -> list[tuple[int, float]]:
+        """Rows nearest in meaning to a question, best first, with their cosine similarity."""
+        vector = self.embedder.queries([question])[0]
+        return [(self.rows[key], score) for key, score in self.vectors.nearest(vector, min(limit, len(self.ids)))]
+
+    def article(self, path: str) -> Article | None:
+        """An article as it was indexed, or None."""
+        if path not in self.entries:
+            return None
+        return Article(**json.loads(self._articles[list(self.entries).index(path)]))
+
+
+class Lines:
+    """The lines of a file by number, without holding the file in memory."""
+
+    def __init__(self, file: Path) -> None:
+        with file.open("rb") as stream:
+            self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if file.stat().st_size else b""
+        ends = np.flatnonzero(np.frombuffer(self._map, dtype=np.uint8) == ord("\n")) + 1
+        self._starts = np.concatenate(([0], ends))
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def __getitem__(self, row: int) -> bytes:
+        return bytes(self._map[self._starts[row] : self._starts[row + 1]])
+
+
+def current(folder: Path) -> Path | None:
+    """The folder of the live version, or None when there is no index yet."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        return folder / "versions" / (folder / "CURRENT").read_text("utf-8").strip()
+    return None
+
+
+def read_manifest(version: Path) -> Manifest:
+    """The manifest of a version folder; raises IndexFault when it cannot be read."""
+    try:
+        fields: dict[str, Any] = json.loads((version / "manifest.json").read_text("utf-8"))
+        fields["articles"] = tuple(Entry(**entry) for entry in fields["articles"])
+        fields["rejected"] = tuple(Rejected(**entry) for entry in fields["rejected"])
+        return Manifest(**{**fields, "content": tuple(fields["content"])})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise IndexFault(f"Søkeindeksen i {version} er skadet ({error}); slett mappen og bygg den på nytt.") from error
+
+
+def open_index(folder: Path, embedder: dense.Embedder) -> Index:
+    """Open the live version for reading.
+
+    Raises IndexFault when there is none, when it is damaged, and when another embedder made it.
+    """
+    version = current(folder)
+    if version is None:
+        raise IndexFault(f"Det er ingen søkeindeks i {folder}; bygg den med `python -m corpus build`.")
+    manifest = read_manifest(version)
+    if manifest.embedder_hash != embedder.hash:
+        raise IndexFault(
+            f"Søkeindeksen i {folder} er laget med modellen «{manifest.embedder}», ikke «{embedder.name}»; "
+            "bygg den på nytt med `python -m corpus build`, eller sett HMS_EMBEDDER tilbake."
+        )
+    try:
+        return open_version(version, manifest, embedder)
+    except Exception as error:  # Chroma, bm25s and json each have errors of their own for a broken file
+        raise IndexFault(
+            f"Søkeindeksen i {version} er skadet ({error}); slett mappen og bygg den på nytt med `python -m corpus build`."
+        ) from error
+
+
+def open_version(version: Path, manifest: Manifest, embedder: dense.Embedder) -> Index:
+    """Open one version and check that its parts agree; raises IndexFault, or the error of the part that is broken."""
+    analyzer = Analyzer(json.loads((version / "vocabulary.json").read_text("utf-8")))
+    index = Index(
+        manifest=manifest,
+        folder=version,
+        lexical=Lexical.load(version / "lexical", analyzer),
+        vectors=dense.Vectors(version / "chroma"),
+        embedder=embedder,
+        ids=tuple(f"{entry.path}#{number}" for entry in manifest.articles for number in range(entry.chunks)),
+        _lines=Lines(version / "chunks.jsonl"),
+        _articles=Lines(version / "articles.jsonl"),
+    )
+    counts = {len(index.ids), len(index._lines), index.lexical.rows, index.vectors.count(), manifest.chunks}
+    if len(counts) != 1:
+        index.vectors.close()
+        raise IndexFault(f"antallet avsnitt stemmer ikke: {sorted(counts)}")
+    return index

@@ -1,0 +1,69 @@
+"""BM25 over chunks: which passages use the question's words.
+
+Knows rows (0-based chunk numbers) and terms; knows nothing of articles, and stores nothing but its own matrix.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from corpus.language import Analyzer
+
+if TYPE_CHECKING:
+    import bm25s
+
+# Short chunks of one topic: a second mention says little more than the first, and length is mostly list or table size.
+K1, B = 0.9, 0.5
+
+
+class Lexical:
+    """A BM25 index; row i is the i-th document it was built from."""
+
+    def __init__(self, matrix: "bm25s.BM25", analyzer: Analyzer) -> None:
+        self._matrix = matrix
+        self.analyzer = analyzer
+
+    @classmethod
+    def build(cls, documents: Sequence[Sequence[str]], analyzer: Analyzer) -> Self:
+        """From the terms of each document; `analyzer` is the one that made them and will read the questions."""
+        import bm25s
+
+        matrix = bm25s.BM25(method="lucene", k1=K1, b=B)
+        matrix.index([list(document) for document in documents], show_progress=False)
+        return cls(matrix, analyzer)
+
+    @classmethod
+    def load(cls, folder: Path, analyzer: Analyzer) -> Self:
+        """From a folder written by `save`."""
+        import bm25s
+
+        return cls(bm25s.BM25.load(folder, show_progress=False), analyzer)
+
+    def save(self, folder: Path) -> None:
+        """Write the matrix to a folder of its own."""
+        self._matrix.save(folder, show_progress=False)
+
+    def scores(self, terms: Sequence[str]) -> np.ndarray:
+        """BM25 of every row for these terms: float32, shape (rows,); 0 where no term occurs."""
+        known = [term for term in dict.fromkeys(terms) if self.knows(term)]
+        if not known:
+            return np.zeros(self.rows, dtype=np.float32)
+        return np.asarray(self._matrix.get_scores(known), dtype=np.float32)
+
+    def rarity(self, term: str) -> float:
+        """Inverse document frequency of a term, ln(1 + N / (n + 0.5)); of an unknown one as if half a document held it."""
+        column = self._matrix.vocab_dict.get(term)
+        ends = self._matrix.scores["indptr"]
+        found = 0 if column is None else int(ends[column + 1] - ends[column])
+        return float(np.log1p(self.rows / (found + 0.5)))
+
+    def knows(self, term: str) -> bool:
+        """Whether any document holds the term."""
+        return term in self._matrix.vocab_dict
+
+    @property
+    def rows(self) -> int:
+        """Number of documents."""
+        return int(self._matrix.scores["num_docs"])

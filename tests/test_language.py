@@ -1,0 +1,55 @@
+"""The tokenizer: what must meet meets, and what must stay apart stays apart."""
+
+import pytest
+
+from corpus.language import Analyzer, split, vocabulary, words
+
+NONE = Analyzer({})
+
+
+def test_inflections_of_a_word_meet() -> None:
+    assert NONE.terms("verneombud")[0] == NONE.terms("Verneombudet")[0] == NONE.terms("verneombudene")[0]
+
+
+def test_a_law_keeps_its_name_beside_the_stem() -> None:
+    assert "aksjelov" in NONE.terms("aksjeloven")
+    assert "aksjelov" not in NONE.terms("aksje")
+    assert set(NONE.terms("arbeidsmiljøloven")) & set(NONE.terms("arbeidsmiljølova"))
+
+
+@pytest.mark.parametrize("written", ["§ 3-1", "§3-1", "§\u00a03-1", "§§ 3-1"])
+def test_a_paragraph_reference_is_one_term(written: str) -> None:
+    assert NONE.terms(written) == ["§3-1"]
+
+
+def test_account_numbers_and_amounts_are_terms() -> None:
+    assert NONE.terms("konto 6550 og 1.500") == ["konto", "6550", "1.500"]
+
+
+def test_stop_words_carry_nothing() -> None:
+    assert NONE.terms("hva er det som er med en") == []
+
+
+def test_nynorsk_meets_bokmaal() -> None:
+    assert NONE.terms("arbeidsgjevar rekneskap") == NONE.terms("arbeidsgiver regnskap")
+
+
+def test_a_hyphenated_word_is_found_joined_and_apart() -> None:
+    assert set(NONE.terms("a-melding")) & set(NONE.terms("amelding"))
+    assert set(NONE.terms("HMS-arbeid")) >= set(NONE.terms("HMS arbeid"))
+
+
+def test_compounds_are_split_by_the_vocabulary_of_the_articles() -> None:
+    known = {"forsikring": 9, "yrkesskade": 5, "regnskap": 7, "fører": 3}
+    assert split("yrkesskadeforsikring", known) == ("yrkesskade", "forsikring")
+    assert split("regnskapsfører", known) == ("regnskap", "fører")
+    assert split("forsikring", known) is None
+    assert set(Analyzer(known).terms("yrkesskadeforsikring")) >= set(Analyzer(known).terms("yrkesskade"))
+
+
+def test_vocabulary_counts_texts_not_occurrences() -> None:
+    assert vocabulary(["konto konto konto", "konto", "faktura"]) == {"konto": 2}
+
+
+def test_words_of_hostile_text_come_quickly() -> None:
+    assert len(list(words("-" * 100_000 + "a-" * 50_000))) < 100_000
