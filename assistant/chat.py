@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 FOUND = 20  # passages that an answer is made from
 NEAREST = 3  # articles named when there is no answer
 FOLLOWUPS = 3
+NUMBERING = re.compile(r"^(?:(?:seksjon|del|kapittel|steg)\s+\d+\s*:\s*|[\d.]+\s+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -296,7 +297,12 @@ class Assistant:
         asks: dict[str, None] = {}
         for path in dict.fromkeys(chunk.path for _, chunk in reply.draft.sources):
             for chunk in self.index.page(path):
-                heading = re.sub(r"^[\d.]+\s*", "", section(chunk)).rstrip(":")
+                heading = NUMBERING.sub("", section(chunk)).rstrip(":")
                 if chunk.headings and section(chunk) not in said and heading:
-                    asks[heading if heading.endswith("?") else f"{chunk.title}: {heading}"] = None
+                    asks[heading if heading.endswith("?") else f"{_short(chunk.title)}: {heading}"] = None
         return tuple(asks)[:FOLLOWUPS]
+
+
+def _short(title: str) -> str:
+    """A title without its subtitle ("Hva er moms? Komplett guide" → "Hva er moms")."""
+    return re.split(r"[?|:]|\s–\s", title)[0].strip()

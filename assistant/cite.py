@@ -25,17 +25,11 @@ def resolve(text: str, sources: int) -> tuple[str, list[int]]:
 
     Returns the text and, for each new number in order, the old one.
     """
-    used: list[int] = []
-
-    def renumber(match: re.Match[str]) -> str:
-        number = int(match[1])
-        if not 1 <= number <= sources:
-            return ""
-        if number not in used:
-            used.append(number)
-        return f"[{used.index(number) + 1}]"
-
-    return MARKER.sub(renumber, text), used
+    before = ""
+    while before != text:  # "[[9]1]" without its "[9]" is a marker that nobody wrote
+        before, text = text, MARKER.sub(lambda match: match[0] if 1 <= int(match[1]) <= sources else "", text)
+    used = list(dict.fromkeys(int(number) for number in MARKER.findall(text)))
+    return MARKER.sub(lambda match: f"[{used.index(int(match[1])) + 1}]", text), used
 
 
 def page_url(base_url: str, path: str) -> str:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from assistant.question import Question, topic
 from assistant.types import Passage
-from corpus.chunk import Chunk
+from corpus.chunk import Chunk, section
 from corpus.dense import Embedder
 from corpus.lexical import Lexical
 from corpus.markdown import Unit
+from corpus.normalise import repair
 
 WORD_BUDGET = 85  # of an answer; longer ones are not read, shorter ones lack facts
 HARD_LIMIT = 120
@@ -37,9 +38,12 @@ ASKS_LIST = re.compile(
 )
 FLUFF = re.compile(
     r"^(?:les (?:mer|også)|se|i denne (?:artikkelen|guiden)|(?:denne )?artikkelen|denne guiden|sist oppdatert|"
-    r"for mer informasjon)\b",
+    r"for (?:mer|en|et|å)\b.*\bse)\b",
     re.IGNORECASE,
 )  # words about the article itself
+
+
+NAVIGATION = re.compile(r"\b(?:relatert\w*|intern lenking|se også|les (?:mer|også)|videre lesning)\b", re.IGNORECASE)  # headings
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,13 @@ class Extractor:
     def _scored(self, question: Question, passages: Sequence[Passage]) -> list[Pick]:
         weights = self._weights(question.search)
         asks_figure, asks_account = bool(ASKS_FIGURE.search(question.text)), bool(ASKS_ACCOUNT.search(question.text))
-        places = [(unit, passage) for passage in passages for unit in passage.chunk.units if _tells(unit)]
+        places = [
+            (unit, passage)
+            for passage in passages
+            if not NAVIGATION.search(section(passage.chunk))
+            for unit in passage.chunk.units
+            if self._tells(unit, weights)
+        ]
         if not places:
             return []
         asked = self._embedder.queries([question.search])[0]
@@ -130,6 +140,12 @@ class Extractor:
         analyzer = self._lexical.analyzer
         return {term: self._lexical.rarity(term) for term in analyzer.terms(text)}
 
+    def _tells(self, unit: Unit, asked: Mapping[str, float]) -> bool:
+        """Whether a unit says something: no lead-in, no question, no pointer to further reading, no echo of what was asked."""
+        if unit.text.endswith((":", "?")) or FLUFF.match(unit.text):
+            return False
+        return any(term not in asked for term in self._lexical.analyzer.terms(unit.text))
+
     def _covered(self, weights: dict[str, float], text: str) -> float:
         held = set(self._lexical.analyzer.terms(text))
         return sum(weight for term, weight in weights.items() if term in held) / max(sum(weights.values()), 1e-6)
@@ -144,34 +160,23 @@ def _under_headings(unit: Unit, chunk: Chunk) -> str:
     return " ".join((chunk.title, *chunk.headings, told(unit)))
 
 
-def _tells(unit: Unit) -> bool:
-    """Whether a unit says something by itself: not a lead-in, not a pointer to further reading."""
-    return len(unit.text) > 2 and not unit.text.endswith(":") and not FLUFF.match(unit.text)
-
-
 def choose(picks: Sequence[Pick], wants_list: bool) -> list[Pick]:
-    """The best units within the budget of words, none of them a repetition. Items of a list that was begun come easier."""
-    rest = sorted(picks, key=lambda pick: -pick.score)
+    """The best units within the budgets, none of them a repetition. Items of a list that was begun come easier."""
+    rest = list(picks)
     chosen: list[Pick] = []
     words = 0
-    while rest:
-        best = max(rest, key=lambda pick: pick.score + (SIBLING * wants_list if _sibling(pick, chosen) else 0.0))
+    while rest and words < WORD_BUDGET and len(chosen) < UNITS:
+        ease = {pick: SIBLING * (wants_list and _sibling(pick, chosen)) for pick in rest}
+        best = max(rest, key=lambda pick: pick.score + ease[pick])
         rest.remove(best)
-        bonus = SIBLING if wants_list and _sibling(best, chosen) else 0.0
-        if chosen and best.score + bonus < KEEP * chosen[0].score:
+        if chosen and best.score + ease[best] < KEEP * chosen[0].score:
             break
-        size = len(best.unit.text.split())
-        articles = {pick.chunk.path for pick in chosen} | {best.chunk.path}
-        if (
-            len(articles) > ARTICLES
-            or any(_repeats(best.unit.text, pick.unit.text) for pick in chosen)
-            or (chosen and words + size > HARD_LIMIT)
-        ):
-            continue
-        chosen.append(best)
-        words += size
-        if words >= WORD_BUDGET:
-            break
+        size = len((best.unit.text if _sibling(best, chosen) else told(best.unit)).split())
+        articles = {pick.chunk.path for pick in (*chosen, best)}
+        fits = not chosen or (words + size <= HARD_LIMIT and len(articles) <= ARTICLES)
+        if fits and not any(_repeats(best.unit.text, pick.unit.text) for pick in chosen):
+            chosen.append(best)
+            words += size
     return chosen
 
 
@@ -215,8 +220,8 @@ def tell(picks: Sequence[Pick], pages: Mapping[str, Sequence[Chunk]]) -> Draft:
             lines += ["", _lead(pick, pages[pick.chunk.path], sources), ""]
         sources.append((pick.unit, pick.chunk))
         said = f"{_wording(pick.unit)} [{len(sources)}]"
-        if pick.unit.kind in ("item", "row"):
-            lines.append(f"- {said}")
+        if pick.unit.kind != "sentence":
+            lines += [*([""] if before and before.unit.kind == "sentence" else []), f"- {said}"]
         elif before and before.unit.kind == "sentence" and before.chunk.headings == pick.chunk.headings:
             lines[-1] += f" {said}"
         else:
@@ -238,9 +243,11 @@ def _lead(pick: Pick, page: Sequence[Chunk], sources: list[tuple[Unit, Chunk]]) 
 
 def _wording(unit: Unit) -> str:
     """How a unit is said: a row with its column names, the rest as it stands. What Markdown would read as markup is escaped."""
+    if unit.kind == "code":
+        return _escape("; ".join(repair(unit.raw).split("\n")).replace(":;", ":"))
     if unit.kind != "row" or not any(unit.header):
         return _escape(unit.text)
-    cells = [cell.strip() for cell in unit.text.split(" | ")]
+    cells = [cell.strip(" |") for cell in f" {unit.text}".split(" | ")]
     named = [f"{name}: {cell}" if name else cell for name, cell in zip(unit.header[1:], cells[1:], strict=False) if cell]
     return f"**{_escape(cells[0])}** – {_escape('; '.join(named))}" if cells[0] else _escape("; ".join(named))
 

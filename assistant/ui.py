@@ -57,10 +57,13 @@ def build(assistant: Assistant) -> Any:
         with gr.Row(elem_id="columns"):
             with gr.Column(scale=3, elem_id="talk"):
                 chat = gr.Chatbot(
-                    label="Samtale", show_label=False, height="52vh", buttons=["copy"], allow_tags=False, sanitize_html=True,
-                    feedback_options=None, placeholder=WELCOME, elem_id="chat", layout="bubble",
+                    label="Samtale", show_label=False, height="60vh", buttons=["copy"], allow_tags=False, sanitize_html=True,
+                    feedback_options=None, autoscroll=False, placeholder=WELCOME, elem_id="chat", layout="bubble",
                 )  # fmt: skip
-                suggestions = [gr.Button(text, size="sm", elem_classes="suggestion") for text in phrases.EXAMPLES]
+                with gr.Row(elem_id="suggestions"):
+                    suggestions = [
+                        gr.Button(text, size="sm", min_width=0, elem_classes="suggestion") for text in phrases.EXAMPLES
+                    ]
                 with gr.Row(elem_id="ask"):
                     box = gr.Textbox(
                         label="Spørsmålet ditt", placeholder="Spør om HMS, arbeidsliv eller regnskap …", lines=1, max_lines=6,
@@ -78,9 +81,9 @@ def build(assistant: Assistant) -> Any:
 
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         listen: dict[str, Any] = {"fn": answer, "outputs": outputs, "concurrency_limit": AT_ONCE, **quiet}
-        gr.on([box.submit, send.click], inputs=[box, chat], **listen)
+        gr.on([box.submit, send.click], inputs=[box, chat], **listen).then(fn=None, js=SHOW_QUESTION)
         for button in suggestions:
-            button.click(inputs=[button, chat], **listen)
+            button.click(inputs=[button, chat], **listen).then(fn=None, js=SHOW_QUESTION)
         new.click(_start_again, outputs=outputs, **quiet)
         timer = gr.Timer(1.0, active=True)
 
@@ -191,4 +194,10 @@ def _status(assistant: Assistant) -> str:
 
 HEADER = f"<header><h1>{TITLE}</h1><p>Svar om HMS, arbeidsliv og regnskap – med kilder du kan åpne og lese selv.</p></header>"
 WELCOME = "Still et spørsmål, eller velg et av forslagene under."
+# An answer is read from its beginning: the latest question goes to the top of the conversation, not its last line to the bottom.
+SHOW_QUESTION = """() => setTimeout(() => {
+  const question = [...document.querySelectorAll('#chat .user-row')].pop();
+  const talk = question && question.closest('.bubble-wrap');
+  if (talk) talk.scrollTop += question.getBoundingClientRect().top - talk.getBoundingClientRect().top - 8;
+}, 60)"""
 NO_SOURCES = '<h2>Kilder</h2><p class="quiet">Her står kildene til svaret, med ordene som er brukt.</p>'

@@ -17,6 +17,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +25,7 @@ from filelock import FileLock, Timeout
 
 from corpus import dense
 from corpus.article import Article, Rejected, read_contents
-from corpus.chunk import VERSION, Chunk, chunks, full_text, to_json
+from corpus.chunk import Chunk, chunks, full_text, to_json
 from corpus.index import Entry, Index, IndexFault, Manifest, current, open_index, open_version
 from corpus.language import Analyzer, vocabulary
 from corpus.lexical import Lexical
@@ -64,7 +65,7 @@ def build(
         target = Manifest(
             id=f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            chunker=VERSION,
+            chunker=_chunker(),
             embedder=embedder.name,
             embedder_hash=embedder.hash,
             dimensions=embedder.dimensions,
@@ -74,6 +75,14 @@ def build(
             rejected=rejected,
         )
         return _update(folder, target, articles, embedder, progress)
+
+
+def _chunker() -> str:
+    """What decides how an article becomes chunks: a digest of the code that does it, so that nobody has to count versions."""
+    digest = sha256()
+    for name in ("normalise", "article", "markdown", "chunk"):
+        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    return digest.hexdigest()[:8]
 
 
 def _update(folder: Path, target: Manifest, articles: Sequence[Article], embedder: dense.Embedder, progress: Progress) -> Summary:

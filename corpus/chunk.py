@@ -14,7 +14,6 @@ from typing import Any
 from corpus.article import Article
 from corpus.markdown import Block, Unit
 
-VERSION = 1  # raise when chunks change for the same article: every article is then indexed again
 FULL = 110  # words; smaller passages rank better, larger ones hold more of the answer
 LONG = 220  # words of one paragraph, which is otherwise never cut: a definition stays whole
 

@@ -45,7 +45,7 @@ class Manifest:
 
     id: str
     created: str
-    chunker: int
+    chunker: str
     embedder: str
     embedder_hash: str
     dimensions: int

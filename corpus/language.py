@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-WORD = re.compile(r"§+\s*\d+(?:\s?[a-z]\b)?(?:-\d+)?(?:\s?[a-z]\b)?|\d+(?:[.,]\d+)*|[^\W\d_]+(?:-[^\W\d_]+)*", re.IGNORECASE)
+# "§ 3-1", "§ 14 A", "§ 2 A-1", "§ 3-3c": a letter may stand apart only when it is a capital ("§ 3-1 i loven" ends before "i").
+WORD = re.compile(r"§+\s*\d+(?:\s?[A-Z]\b)?(?:-\d+)?(?:\s[A-Z]\b|[a-z]\b)?|\d+(?:[.,]\d+)*|[^\W\d_]+(?:-[^\W\d_]+)*")
 
 # Function words carry no topic; question words are handled by the answerer, which reads the question itself.
 STOP = frozenset(

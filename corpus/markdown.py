@@ -23,7 +23,7 @@ UnitKind = Literal["sentence", "item", "row", "code"]
 
 @dataclass(frozen=True)
 class Unit:
-    """The smallest thing that can be quoted: a sentence, a list item, a table row, a line of code.
+    """The smallest thing that can be quoted: a sentence, a list item, a table row, lines of code.
 
     `text` is repaired plain text on one line (no Markdown; a row's cells joined by " | "); `raw` the same words as the site
     publishes them, faults included. `lead` is the repaired text that introduces an item or row ("" if none): the paragraph
@@ -166,7 +166,7 @@ class _Reader:
             elif node.type == "table":
                 self._add("table", list(_rows(node, lead)), node)
             elif node.type in ("fence", "code_block"):
-                self._add("code", [_unit("code", line, lead) for line in node.content.splitlines() if line.strip()], node)
+                self._add("code", list(_code(node.content, lead)), node)
             elif node.type == "html_block":
                 self._add("paragraph", list(_sentences(html.unescape(TAG.sub("", BREAK.sub(" ", node.content))))), node)
             else:
@@ -211,7 +211,7 @@ def _items(node: "SyntaxTreeNode", lead: str) -> Iterator[Unit]:
             elif child.type == "table":
                 yield from _rows(child, unit.text or lead)
             elif child.type in ("fence", "code_block"):
-                yield from (_unit("code", line, unit.text or lead) for line in child.content.splitlines() if line.strip())
+                yield from _code(child.content, unit.text or lead)
             elif child.type == "blockquote":
                 yield from (
                     _unit("item", _inline(part), unit.text or lead) for part in child.children if part.type == "paragraph"
@@ -225,7 +225,17 @@ def _rows(node: "SyntaxTreeNode", lead: str) -> Iterator[Unit]:
         if any(cell.strip() for cell in row):
             cells = [_clean(cell).replace(" | ", " / ") for cell in row]
             raw = " | ".join(_folded(cell).replace(" | ", " / ") for cell in row)
-            yield Unit("row", " | ".join(cells).strip(), raw.strip(), lead, header)
+            yield Unit("row", " | ".join(cells).strip().rstrip(" |"), raw.strip().rstrip(" |"), lead, header)
+
+
+def _code(content: str, lead: str) -> Iterator[Unit]:
+    """Code between blank lines as one unit: in articles it is a posting or a sum, of which half a one would mislead."""
+    for part in re.split(r"\n\s*\n", content):
+        unit = _unit("code", part, lead)
+        if len(unit.text.split()) > LONG_ITEM:
+            yield from (_unit("code", line, lead) for line in part.splitlines() if line.strip())
+        elif unit.text:
+            yield unit
 
 
 def _sentences(raw: str) -> Iterator[Unit]:

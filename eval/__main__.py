@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -103,7 +104,10 @@ def _judge(options: argparse.Namespace, target: "Target", contents: list[Path]) 
     if site and not any(site.glob("*")):
         if len(contents) != 1:
             raise RunError(f"Nettstedet i {site} kan bare bygges av én innholdsmappe; oppgi den med --content.")
-        site = build_site(contents[0], site)
+        try:
+            site = build_site(contents[0], site)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise RunError(f"Nettstedet kunne ikke bygges i {site} ({error}); se at hugo er installert.") from None
     elif site and (site / "public").is_dir():
         site = site / "public"
     return Judge(contents, site, target.base_url)

@@ -111,6 +111,10 @@ class OverHttp:
         found: list[Row] = self._post("/api/search", {"question": question, "history": history, "limit": limit})["passages"]
         return found
 
+    def close(self) -> None:
+        """Let the connections go."""
+        self._client.close()
+
     def _post(self, path: str, body: Row) -> Row:
         import httpx
 
@@ -302,7 +306,7 @@ def read_rows(run: Path) -> dict[str, Row]:
     file = run / "records.jsonl" if run.is_dir() else run
     try:
         rows: list[Row] = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-        return {row["id"]: row for row in rows if "scores" in row}
+        return {row["id"]: row for row in rows if isinstance(row["scores"], dict)}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{file} er ikke en ferdig kjøring ({error}); oppgi mappen som «python -m eval run» skrev.") from None
 

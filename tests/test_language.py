@@ -22,6 +22,10 @@ def test_a_paragraph_reference_is_one_term(written: str) -> None:
     assert NONE.terms(written) == ["§3-1"]
 
 
+def test_letters_belong_to_a_paragraph_only_when_they_are_its_own() -> None:
+    assert list(words("§ 3-1 i loven, § 14 A, § 2 A-1 og § 3-3c")) == ["§3-1", "i", "loven", "§14a", "§2a-1", "og", "§3-3c"]
+
+
 def test_account_numbers_and_amounts_are_terms() -> None:
     assert NONE.terms("konto 6550 og 1.500") == ["konto", "6550", "1.500"]
 

@@ -1,0 +1,112 @@
+"""A question file is read as it stands, and a broken one is refused with the file, the line and the fault."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eval.dataset import DatasetError, Record, read
+
+WHOLE: dict[str, Any] = {
+    "id": "amu-1",
+    "lang": "nn",
+    "type": "fact",
+    "turns": ["Kva er AMU?"],
+    "question": "Når må vi ha det?",
+    "gold_urls": ["/blogs/amu", "/"],
+    "must_cite": "all",
+    "answer_facts": [["30", "tretti"]],
+    "expect": "correct_premise",
+    "must_not_contain": ["50"],
+    "split": "dev",
+}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "questions.jsonl"
+
+
+def small(**fields: Any) -> str:
+    return json.dumps({"id": "a", "lang": "nb", "type": "fact", "question": "Hva?", "gold_urls": ["/a"], **fields})
+
+
+def test_every_field_is_read(file: Path) -> None:
+    file.write_text(json.dumps(WHOLE, ensure_ascii=False) + "\n", "utf-8")
+    assert read(file) == [
+        Record(
+            id="amu-1",
+            lang="nn",
+            type="fact",
+            question="Når må vi ha det?",
+            turns=("Kva er AMU?",),
+            gold_urls=("/blogs/amu", "/"),
+            must_cite="all",
+            answer_facts=(("30", "tretti"),),
+            expect="correct_premise",
+            must_not_contain=("50",),
+            split="dev",
+        )
+    ]
+
+
+def test_what_is_left_out_has_the_formats_defaults(file: Path) -> None:
+    file.write_text("\ufeff" + small() + "\n\n" + small(id="b", note="our own"), "utf-8")
+    first, second = read(file)
+    assert (first.expect, first.must_cite, first.turns, first.answer_facts) == ("answer", "any", (), ())
+    assert second.id == "b"
+
+
+def test_a_question_without_gold_pages_must_not_be_answered(file: Path) -> None:
+    file.write_text(small(gold_urls=[]) + "\n" + small(id="b", gold_urls=[], expect="greet"), "utf-8")
+    assert [record.expect for record in read(file)] == ["abstain", "greet"]
+
+
+def test_line_separators_inside_a_question_do_not_end_its_line(file: Path) -> None:
+    file.write_text(json.dumps({"id": "a", "lang": "nb", "type": "x", "question": "a\u2028b"}, ensure_ascii=False), "utf-8")
+    assert read(file)[0].question == "a\u2028b"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "ikke gyldig JSON"),
+        ("[]", "ikke et JSON-objekt"),
+        ("{}", "feltet «id» mangler"),
+        ('{"id": "a", "lang": "nb", "type": "x"}', "feltet «question» mangler"),
+        (small(question=" "), "«question» er"),
+        (small(id=7), "«id» er 7, men må være en tekst"),
+        (small(lang="sv"), '«lang» er "sv", men må være en av nb, nn, en, dialect'),
+        (small(lang=["nb"]), "«lang» er"),
+        (small(expect="maybe"), '«expect» er "maybe", men må være en av answer, abstain'),
+        (small(must_cite="some"), '«must_cite» er "some"'),
+        (small(turns="Hei"), '«turns» er "Hei", men må være en liste av tekster'),
+        (small(turns=[""]), "«turns» er"),
+        (small(gold_urls=["/a/"]), '«gold_urls» har "/a/"'),
+        (small(gold_urls=["https://x.no/a"]), "«gold_urls» har"),
+        (small(answer_facts=["30"]), "«answer_facts» er"),
+        (small(answer_facts=[[]]), "«answer_facts» er"),
+        (small(answer_facts=[[""]]), "«answer_facts» er"),
+        (small(id="first"), "id «first» er alt brukt i linje 1"),
+        (small(lang="x" * 200), "…"),
+    ],
+)
+def test_a_broken_line_is_named(file: Path, line: str, said: str) -> None:
+    file.write_text(f"{small(id='first')}\n\n{line}\n", "utf-8")
+    with pytest.raises(DatasetError) as error:
+        read(file)
+    assert f"{file}, linje 3: " in str(error.value)
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(("data", "said"), [(b"", "ingen spørsmål"), (b"\n \n", "ingen spørsmål"), (b"\xff\xfe", "ikke UTF-8")])
+def test_an_empty_or_unreadable_file_is_refused(file: Path, data: bytes, said: str) -> None:
+    file.write_bytes(data)
+    with pytest.raises(DatasetError, match=said):
+        read(file)
+
+
+def test_a_missing_file_is_refused(file: Path) -> None:
+    with pytest.raises(DatasetError, match="kan ikke leses"):
+        read(file)
