@@ -87,9 +87,9 @@ def fragment(unit: Unit, chunk: Chunk, page: PageText) -> str:
         return ""
     at = page.owners.index((chunk.id, unit))
     start, end = _ends(blocks)
-    before = " ".join(page.shown[at - 1].split()[-CONTEXT:]) if at else ""
+    before = _last_words(page.shown[at - 1], CONTEXT) if at else ""
     following = at + len(blocks)
-    after = " ".join(page.shown[following].split()[:CONTEXT]) if following < len(page.shown) else ""
+    after = _first_words(page.shown[following], CONTEXT) if following < len(page.shown) else ""
     tries = [("", ""), (before, "")]
     if not end:  # with an end, a browser goes on from an earlier start to any later end that the suffix fits
         tries += [(before, after), ("", after)]
@@ -111,10 +111,19 @@ def fragment(unit: Unit, chunk: Chunk, page: PageText) -> str:
 
 def _ends(blocks: Sequence[str]) -> tuple[str, str]:
     """The first and the last words of a passage; the end is "" when the start says it all."""
-    first, last = blocks[0].split(), blocks[-1].split()
-    if len(blocks) == 1 and len(first) <= SHORT:
+    if len(blocks) == 1 and len(blocks[0].split()) <= SHORT:
         return blocks[0], ""
-    return " ".join(first[:EDGE]), " ".join(last[-EDGE:])
+    return _first_words(blocks[0], EDGE), _last_words(blocks[-1], EDGE)
+
+
+def _first_words(text: str, count: int) -> str:
+    match = re.match(rf"(?:\S+\s+){{0,{count - 1}}}\S+", text)
+    return match[0] if match else ""
+
+
+def _last_words(text: str, count: int) -> str:
+    match = re.search(rf"(?:\S+\s+){{0,{count - 1}}}\S+$", text)
+    return match[0] if match else ""
 
 
 def _first_match(page: PageText, prefix: str, start: str, end: str, suffix: str) -> int | None:
@@ -147,8 +156,10 @@ def _find(words: str, text: str) -> int | None:
 def _blocks(unit: Unit, published: bool) -> list[str]:
     """The texts of a unit as a page shows them, one for each block or line: a row's cells stand apart, and so do broken lines."""
     text = unit.raw if published else repair(unit.raw)
+    if not published and unit.kind != "code":  # no-break spaces have become typed ones, of which a browser shows one
+        text = re.sub(" +", " ", text)
     cells = text.split(" | ") if unit.kind == "row" else [text]
-    return [stripped for cell in cells for line in cell.split("\n") if (stripped := line.strip(" |"))]
+    return [stripped for cell in cells for line in cell.split("\n") if (stripped := line.strip(" |\xa0"))]
 
 
 def _texts(chunks: Sequence[Chunk], published: bool) -> Iterator[tuple[tuple[str, Unit] | None, list[str]]]:
@@ -168,8 +179,9 @@ def _texts(chunks: Sequence[Chunk], published: bool) -> Iterator[tuple[tuple[str
 
 
 def _fold(text: str) -> str:
-    """Text as a browser compares it: case, quotation marks and spaces make no difference."""
-    return " ".join(re.sub("[‘’‚‛]", "'", re.sub("[“”„‟]", '"', text)).casefold().split())
+    """Text as a browser compares it: case, quotation marks, soft hyphens and the kind of a space make no difference."""
+    text = re.sub("[‘’‚‛]", "'", re.sub("[“”„‟]", '"', text.replace("\xad", "")))
+    return re.sub(r"\s", " ", text).casefold().strip()
 
 
 def _encode(text: str) -> str:

@@ -14,6 +14,7 @@ import os
 import secrets
 import shutil
 import socket
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -27,7 +28,7 @@ from corpus import dense
 from corpus.article import Article, Rejected, read_contents
 from corpus.chunk import Chunk, chunks, full_text, to_json
 from corpus.index import Entry, Index, IndexFault, Manifest, current, open_index, open_version
-from corpus.language import Analyzer, vocabulary
+from corpus.language import Analyzer, vocabulary, words
 from corpus.lexical import Lexical
 from corpus.markdown import blocks
 
@@ -155,15 +156,20 @@ def _write(
 
 def _write_words(place: Path, passages: Sequence[Chunk]) -> None:
     """The vocabulary and the BM25 matrix. Title and headings count twice: they say what the passage is about."""
-    texts = [full_text(chunk) for chunk in passages]
-    words = vocabulary(texts)
-    analyzer = Analyzer(words)
-    documents = [
-        analyzer.terms(text) + analyzer.terms(" ".join((chunk.title, *chunk.headings)))
-        for text, chunk in zip(texts, passages, strict=True)
-    ]
-    Lexical.build(documents, analyzer).save(place / "lexical")
-    (place / "vocabulary.json").write_text(json.dumps(words, ensure_ascii=False), "utf-8")
+    numbers: dict[str, int] = {}  # of the distinct words: each is analysed once, however often it stands
+
+    def numbered(text: str) -> "array[int]":  # subscripted for types only: Python 3.11 cannot
+        return array("I", (numbers.setdefault(word, len(numbers)) for word in words(text)))
+
+    documents = [numbered(f"{full_text(chunk)} {chunk.title} {' '.join(chunk.headings)}") for chunk in passages]
+    names = list(numbers)
+    known = vocabulary([names[number] for number in set(document)] for document in documents)
+    analyzer = Analyzer(known)
+    terms = [analyzer.terms(name) for name in names]
+    Lexical.build([[term for number in document for term in terms[number]] for document in documents], analyzer).save(
+        place / "lexical"
+    )
+    (place / "vocabulary.json").write_text(json.dumps(known, ensure_ascii=False), "utf-8")
 
 
 def _line(article: Article) -> str:

@@ -65,11 +65,12 @@ def words(text: str) -> Iterator[str]:
         yield "§" + re.sub(r"[§\s]+", "", word) if word[0] == "§" else word
 
 
-def vocabulary(texts: Iterable[str]) -> dict[str, int]:
-    """Word → number of texts that hold it, for words of four letters or more outside the stop words."""
+def vocabulary(texts: Iterable[Iterable[str]]) -> dict[str, int]:
+    """From the words of each text: word → number of texts that hold it, if two or more do, for words of four letters or more
+    outside the stop words."""
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update({w for w in words(text) if len(w) > 3 and w not in STOP and w[0].isalpha()})
+        counts.update({word for word in text if len(word) > 3 and word not in STOP and word[0].isalpha()})
     return {word: count for word, count in counts.items() if count > 1}
 
 

@@ -231,11 +231,10 @@ def _rows(node: "SyntaxTreeNode", lead: str) -> Iterator[Unit]:
 def _code(content: str, lead: str) -> Iterator[Unit]:
     """Code between blank lines as one unit: in articles it is a posting or a sum, of which half a one would mislead."""
     for part in re.split(r"\n\s*\n", content):
-        unit = _unit("code", part, lead)
-        if len(unit.text.split()) > LONG_ITEM:
-            yield from (_unit("code", line, lead) for line in part.splitlines() if line.strip())
-        elif unit.text:
-            yield unit
+        lines = [line.strip() for line in part.splitlines() if line.strip()]  # inside them a browser keeps every blank
+        whole = sum(len(line.split()) for line in lines) <= LONG_ITEM
+        for own in [lines] if whole and lines else [[line] for line in lines]:
+            yield Unit("code", _clean(" ".join(own)), "\n".join(own), lead)
 
 
 def _sentences(raw: str) -> Iterator[Unit]:
@@ -254,8 +253,8 @@ def _clean(raw: str) -> str:
 
 
 def _folded(raw: str) -> str:
-    """Blanks as a browser shows them; a line break that the page has stays one."""
-    return "\n".join(" ".join(line.split()) for line in raw.strip().split("\n"))
+    """Blanks as a browser shows them: a run of typed ones is one, no-break spaces stay, and so does a line break of the page."""
+    return "\n".join(re.sub(r"[ \t\r\f]+", " ", line).strip() for line in raw.strip().split("\n"))
 
 
 def _links(node: "SyntaxTreeNode") -> Iterator[Link]:

@@ -174,20 +174,21 @@ def _fit(matrix: "torch.nn.EmbeddingBag", pairs: _Encoded, order: Sequence[int],
     """Contrast every pair with the others of its batch; `order` names the pairs of one epoch, repeats included."""
     import torch
 
-    steps = EPOCHS * (len(order) // BATCH)
+    size = min(BATCH, len(order))  # a few articles of one's own do not fill a batch
+    steps = EPOCHS * (len(order) // size)
     optimizer = torch.optim.Adam(matrix.parameters(), lr=RATE)
     pace = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / (0.1 * steps)) * (1 - step / steps))
     for epoch in range(EPOCHS):
         chance.shuffle(shuffled := list(order))
         total = 0.0
-        for start in range(0, len(shuffled) - BATCH + 1, BATCH):
-            loss = _loss(matrix, pairs, shuffled[start : start + BATCH], chance)
+        for start in range(0, len(shuffled) - size + 1, size):
+            loss = _loss(matrix, pairs, shuffled[start : start + size], chance)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             pace.step()
             total += loss.item()
-        yield f"epoch {epoch + 1} of {EPOCHS}: loss {total / (len(shuffled) // BATCH):.3f}"
+        yield f"epoch {epoch + 1} of {EPOCHS}: loss {total / (len(shuffled) // size):.3f}"
 
 
 def _loss(matrix: "torch.nn.EmbeddingBag", pairs: _Encoded, batch: Sequence[int], chance: random.Random) -> "torch.Tensor":
@@ -236,4 +237,4 @@ def hits(embedder: dense.Embedder, questions: Sequence[Question], passages: dict
     for question, scores in zip(questions, embedder.queries([q.asked for q in questions]) @ texts.T, strict=True):
         best = dict.fromkeys(pages[np.argsort(-scores)[:200]])
         ranks.append(list(best).index(question.path) if question.path in best else 200)
-    return {k: round(float(np.mean([rank < k for rank in ranks])), 3) for k in (1, 5, 10)}
+    return {k: round(float(np.mean([rank < k for rank in ranks])), 3) for k in (1, 5, 10)} if ranks else {}

@@ -104,3 +104,21 @@ def test_the_judge_tells_good_links_from_bad(content: Writer, tmp_path: Path) ->
     assert fault(site, f"{BASE}/b/#krav", BASE) == "no such page"
     assert fault(site, f"{BASE}/a/#nei", BASE) == "no such id: nei"
     assert fault(site, f"{BASE}/a/#krav:~:text=all", BASE) == "no such text: all"
+
+
+def test_the_judge_keeps_the_spaces_that_a_browser_keeps(content: Writer, tmp_path: Path) -> None:
+    body = "## Krav\n\n```\nDebet:   100\nKredit: 100\n```\n\nGange\u00a0 to, og\u00a0så   tre."
+    site = build_site(content({"a.md": body}), tmp_path / "site")
+    valid = ("Debet:%20%20%20100", "Debet:,100", "Kredit:%20100", "Gange%C2%A0%20to", "og%20s%C3%A5%20tre")
+    assert [fault(site, f"{BASE}/a/#krav:~:text={words}", BASE) for words in valid] == [None] * len(valid)
+    for words in ("Debet:%20100", "100%20Kredit:", "Gange%20to"):
+        assert "no such text" in (fault(site, f"{BASE}/a/#krav:~:text={words}", BASE) or "")
+
+
+def test_the_judge_reads_what_stands_before_and_after(content: Writer, tmp_path: Path) -> None:
+    site = build_site(content({"a.md": "## En\n\nRett svar her.\n\n## To\n\nRett svar der.\n\nSlutt."}), tmp_path / "site")
+    assert fault(site, f"{BASE}/a/#to:~:text=Rett%20svar,-der", BASE) is None
+    assert fault(site, f"{BASE}/a/#to:~:text=Rett%20svar%20der.,-Slutt", BASE) is None
+    assert fault(site, f"{BASE}/a/#en:~:text=Rett%20svar,-der", BASE) == "the text first stands under «to», not «en»"
+    assert "no such text" in (fault(site, f"{BASE}/a/#to:~:text=nei-,Rett%20svar", BASE) or "")
+    assert "no such text" in (fault(site, f"{BASE}/a/#to:~:text=der.%20Slutt", BASE) or "")  # a start keeps to its block

@@ -1,0 +1,76 @@
+"""Picking an answer: what comes first, what is left out, how it is told."""
+
+import pytest
+
+from assistant.extract import HARD_LIMIT, UNITS, Evidence, Pick, arrange, choose, tell
+from corpus.chunk import Chunk
+from corpus.markdown import Unit
+
+
+def chunk(number: int, *units: Unit, path: str = "/a", headings: tuple[str, ...] = ("Krav",)) -> Chunk:
+    return Chunk(f"{path}#{number}", path, "Artikkel", headings, "krav", units, (1, 2))
+
+
+def pick(text: str, score: float, path: str = "/a", number: int = 0) -> Pick:
+    unit = Unit("sentence", text, text)
+    return Pick(unit, chunk(number, unit, path=path), score)
+
+
+def texts(picks: list[Pick]) -> list[str]:
+    return [each.unit.text for each in picks]
+
+
+def test_what_is_far_behind_the_best_is_left_out() -> None:
+    assert texts(choose([pick("Svaret er fem.", 2.0), pick("Noe helt annet her.", 1.0)], False)) == ["Svaret er fem."]
+
+
+def test_a_repetition_is_said_once() -> None:
+    found = choose([pick("Verneombudet velges for to år.", 2.0), pick("Verneombudet velges for to år om gangen.", 1.9)], False)
+    assert len(found) == 1
+
+
+def test_an_answer_stays_within_its_budgets() -> None:
+    many = [pick(" ".join(f"ord{number}{word}" for word in range(30)), 2.0) for number in range(9)]
+    assert sum(len(each.unit.text.split()) for each in choose(many, False)) <= HARD_LIMIT
+    short = [pick(f"Punkt{number} er eget{number}.", 2.0) for number in range(20)]
+    assert len(choose(short, False)) == UNITS
+
+
+def test_at_most_two_articles_are_quoted() -> None:
+    found = choose([pick(f"Noe om emne{path}.", 2.0, path) for path in ("/a", "/b", "/c")], False)
+    assert {each.chunk.path for each in found} == {"/a", "/b"}
+
+
+def test_the_best_article_comes_first_and_each_is_told_as_it_is_written() -> None:
+    found = arrange([pick("to", 3.0, "/b", 2), pick("en", 2.0, "/b", 1), pick("tre", 1.0, "/a", 0)])
+    assert texts(found) == ["en", "to", "tre"]
+
+
+def test_items_follow_their_lead_in_and_rows_are_told_with_their_column_names() -> None:
+    lead = Unit("sentence", "Arbeidsgiver skal:", "")
+    items = [Unit("item", text, text, lead.text) for text in ("kartlegge *farer*", "rette feil")]
+    row = Unit("row", "6570 | Verneutstyr |  | 100", "", "", ("Konto", "Navn", "", "Debet"))
+    own, table = chunk(0, lead, *items), chunk(1, row)
+    picks = [Pick(items[0], own, 1.0), Pick(items[1], own, 1.0), Pick(row, table, 1.0)]
+    draft = tell(picks, {"/a": [own, table]})
+    assert draft.text.split("\n") == [
+        "Arbeidsgiver skal: [1]",
+        "",
+        "- kartlegge \\*farer\\* [2]",
+        "- rette feil [3]",
+        "- **6570** – Navn: Verneutstyr; Debet: 100 [4]",
+    ]
+    assert [unit.text for unit, _ in draft.sources] == [lead.text, items[0].text, items[1].text, row.text]
+
+
+def test_a_posting_is_told_whole() -> None:
+    posting = Unit("code", "Debet: 6570 Kredit: 2400", "Debet: 6570\nKredit: 2400")
+    assert tell([Pick(posting, chunk(0, posting), 1.0)], {"/a": []}).text == "- Debet: 6570; Kredit: 2400 [1]"
+
+
+@pytest.mark.parametrize(
+    ("score", "unknown", "words", "enough"),
+    [(1.2, 0.0, 1, True), (0.6, 0.0, 1, False), (0.6, 0.0, 6, True), (0.6, 1.0, 6, False), (0.0, 1.0, 0, False)],
+)
+def test_few_words_need_better_ground_and_unknown_words_weaken_it(score: float, unknown: float, words: int, enough: bool) -> None:
+    assert Evidence(score, unknown, words).enough is enough

@@ -1,0 +1,54 @@
+"""Ranking: both legs count, few passages of an article, and the page one is on comes forward."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from assistant.retrieve import PER_ARTICLE, fused, passages
+from corpus import dense
+from corpus.build import build
+from corpus.index import Index, open_index
+
+TOPICS = {
+    "vern": "Verneombudet velges av de ansatte for to år.",
+    "mva": "Merverdiavgift på varer er 25 prosent.",
+    "ferie": "Feriepenger betales i juni.",
+    "lang": "\n\n".join(f"## Del {number}\n\nVerneombud i avdeling {number} møter hver uke." for number in range(8)),
+}
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
+    content = tmp_path_factory.mktemp("content")
+    for name, text in TOPICS.items():
+        (content / f"{name}.md").write_text(f"---\ntitle: {name}\n---\n\n{text}\n", "utf-8")
+    folder: Path = tmp_path_factory.mktemp("index")
+    embedder = dense.load()
+    build([content], folder, embedder)
+    opened = open_index(folder, embedder)
+    yield opened
+    opened.vectors.close()
+
+
+def test_words_and_meaning_both_find(index: Index) -> None:
+    assert passages(index, "merverdiavgift prosent", 1)[0].chunk.path == "/mva"
+    assert passages(index, "når kommer pengene til sommerferien", 3)[0].chunk.path == "/ferie"
+
+
+def test_an_article_gives_few_passages(index: Index) -> None:
+    found = passages(index, "verneombud møter", 20)
+    assert sum(each.chunk.path == "/lang" for each in found) == PER_ARTICLE
+    assert [each.score for each in found] == sorted((each.score for each in found), reverse=True)
+
+
+def test_the_page_the_reader_is_on_comes_forward(index: Index) -> None:
+    def place(page: str | None) -> float:
+        return next(each.score for each in passages(index, "hva gjelder her", 20, page) if each.chunk.path == "/vern")
+
+    assert place("/vern") > place(None)
+
+
+@pytest.mark.parametrize("question", ["???", "§", "zzzz", "🙂"])
+def test_a_question_without_known_words_still_ranks(index: Index, question: str) -> None:
+    assert len(fused(index, question)) == len(index.ids)

@@ -1,0 +1,58 @@
+"""How the page shows an answer: links, sources, and everything from outside escaped."""
+
+from assistant import phrases
+from assistant.chat import Assistant
+from assistant.settings import Settings
+from assistant.types import Answer, Citation, Notice, Page
+from assistant.ui import NO_SOURCES, build, converse, linked, sources_html
+
+CITATION = Citation(1, "/lest/a#krav:~:text=x%2Cy", "Tittel <b>", "Krav", 'sitat <script> "x"', updated="2025-11-20")
+ANSWER = Answer("1", "?", "answered", r"Ja \[2\] [1] og [9]", "nb", citations=(CITATION,))
+
+
+def test_markers_are_links_to_their_sources_and_other_brackets_stay() -> None:
+    assert linked(ANSWER) == r"Ja \[2\] [\[1\]](/lest/a#krav:~:text=x%2Cy) og [9]"
+
+
+def test_sources_show_title_section_quote_date_and_link_escaped() -> None:
+    html = sources_html(ANSWER)
+    assert "Tittel &lt;b&gt;" in html and "sitat &lt;script&gt; &quot;x&quot;" in html
+    assert "Oppdatert 2025-11-20" in html and 'href="/lest/a#krav:~:text=x%2Cy" target="_blank" rel="noopener"' in html
+    assert "<script" not in html
+
+
+def test_notices_and_nearest_articles_are_shown() -> None:
+    answer = Answer(
+        "1", "?", "not_covered", "Nei.", "nn", notices=(Notice("outdated", "<Gammel>"),), nearest=(Page("/lest/b", "B & C"),)
+    )
+    html = sources_html(answer)
+    assert "&lt;Gammel&gt;" in html and "B &amp; C" in html and phrases.NEAREST["nn"] in html
+    assert sources_html(Answer("1", "?", "greeting", "Hei", "nb")) == NO_SOURCES
+
+
+def test_a_conversation_streams_and_ends_with_sources_and_suggestions(assistant: Assistant) -> None:
+    steps = list(converse(assistant, "Hvor lenge sitter verneombudet?", []))
+    assert len(steps) > 3
+    box, history, sources, *suggestions = steps[-1]
+    assert (box, history[0]["content"]) == ("", "Hvor lenge sitter verneombudet?")
+    assert "to år" in history[1]["content"] and "Kilder" in sources
+    assert [button.value for button in suggestions if button.visible]
+
+
+def test_a_question_that_cannot_be_used_is_given_back_with_the_sentence(assistant: Assistant) -> None:
+    box, history, *_ = list(converse(assistant, "a" * 3_000, []))[-1]
+    assert len(box) == 3_000
+    assert "høyst 2000" in history[-1]["content"]
+
+
+def test_gradios_messages_are_read_as_turns(assistant: Assistant) -> None:
+    history = [
+        {"role": "user", "content": [{"type": "text", "text": "Hva er et verneombud?"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "En representant."}]},
+    ]
+    _, shown, *_ = list(converse(assistant, "Og hvor lenge sitter det?", history))[-1]
+    assert "to år" in shown[-1]["content"]
+
+
+def test_the_page_can_be_built_before_the_index_is_there(settings: Settings) -> None:
+    assert build(Assistant(settings)).title == "HMS-assistenten"
