@@ -35,7 +35,7 @@ check: install-dev
 	$(PY) -m mypy
 
 eval: install-dev
-	$(PY) -m eval run eval/questions/dev.jsonl $(ARGS)
+	$(PY) -m eval run eval/questions/shipped.jsonl $(ARGS)
 
 bench: install-dev
 	$(PY) -m eval bench $(ARGS)

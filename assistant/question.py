@@ -36,7 +36,7 @@ GREETING = re.compile(
         "hvem er du|kven er du|who are you|er du (?:en robot|et menneske|ein robot)",
         "(?:hva|kva) kan du(?: hjelpe (?:meg )?med)?|what can you (?:do|help (?:me )?with)",
     )
-    + r"(?:\s+(?:hei|der|du|deg|dere|there|så mye|for hjelpen|for hjelpa|alle sammen|igjen|hallo|hjelpe meg med))*"
+    + r"(?:\s+(?:hei|på deg|der|du|deg|dere|there|så mye|for hjelpen|for hjelpa|alle sammen|igjen|hallo|hjelpe meg med))*"
     + r"[\s.!?,:)🙂😊👋]*",
     re.IGNORECASE,
 )

@@ -22,28 +22,29 @@ STOP = frozenset(
     hvordan ingen din ditt blir samme hvilken hvilke hvilket sånn inni mellom vår hver hvem vors hvis både bare enn fordi før
     også slik være vært begge siden henne hennar hennes må bør får få fått gjør gjøre går jo litt mye mange derfor ellers altså
     eg ein eit ei dei ikkje kva korleis kvifor kven kvar når kor mykje nokon noko vere vera vart blei ha hjå dykk dykkar berre
-    me vi dere æ e ka kem kordan korfor ække itj mæ dæ sæ
+    me vi dere gjer gjere gjera frå vel treng kjem seier gjeld bør kunna oss mine våre æ e ka kem kordan korfor ække itj mæ dæ sæ
     the a an of to in is are be do does did and or for with on at by from as it its this that these those what which who how
     when where why can could should would will shall must may i you we they he she my your our their have has had not no if
     """.split()
 )
 
-# Nynorsk and dialect words whose stems do not meet the bokmål ones; the forms the articles use are on the right.
+# Nynorsk words whose stems do not meet the bokmål ones, whole …
 BOKMAAL: Mapping[str, str] = dict(
     pair.split("=")
     for pair in """
-    aksjelova=aksjeloven arbeidsgjevar=arbeidsgiver arbeidsgjevarar=arbeidsgiver arbeidsgjevaren=arbeidsgiver
-    arbeidsmiljølova=arbeidsmiljøloven arbeidsmiljøutval=arbeidsmiljøutvalg arbeidstakar=arbeidstaker
-    arbeidstakarar=arbeidstaker avskriving=avskrivning avskrivingar=avskrivning betaler=betale
-    bokføringslova=bokføringsloven dagleg=daglig eigar=eier eigarar=eier eigedom=eiendom eigedommar=eiendom
-    eigenkapital=egenkapital feriepengar=feriepenger fristen=frist føretak=foretak føretaket=foretak gjere=gjøre
-    kontoen=konto kostnader=kostnad leiar=leder leiarar=leder leiaren=leder løn=lønn lønna=lønn
-    meirverdiavgift=merverdiavgift oppseiing=oppsigelse reglar=regel rekna=beregne reknar=beregner reknearket=regneark
-    rekneskap=regnskap rekneskapen=regnskap rekneskapet=regnskap rekneskapslova=regnskapsloven rekning=regning
-    rettleiing=veiledning sal=salg seie=si selje=selge sjukefråvær=sykefravær sjukepengar=sykepenger
-    sjukmelding=sykmelding skule=skole tilsett=ansatt tilsette=ansatt tryggleik=sikkerhet utbyte=utbytte
-    utrekning=beregning utval=utvalg verksemd=virksomhet verksemda=virksomhet verksemder=virksomhet verneombod=verneombud
-    vernombod=verneombud
+    betaler=betale dagleg=daglig eigar=eier eigarar=eier eigen=egen fristen=frist kontoen=konto kostnader=kostnad løn=lønn
+    lønna=lønn oppseiing=oppsigelse reglar=regel rekna=beregne reknar=beregner rekning=regning rettleiing=veiledning
+    sal=salg seie=si selje=selge skule=skole tilsett=ansatt tilsette=ansatt utbyte=utbytte utrekning=beregning vald=valgt
+    velje=velge
+    """.split()
+)
+# … and parts of words, in compounds too (verneombodet, bedriftshelsetenesta, arbeidsmiljøutval, sjukepengar).
+PARTS = tuple(
+    pair.split("=")
+    for pair in """
+    ombod=ombud teneste=tjeneste tenesta=tjenesten rekneskap=regnskap takar=taker gjevar=giver sjuk=syk
+    verksemd=virksomhet pengar=penger leiar=leder føretak=foretak eigen=egen eigedom=eiendom tryggleik=sikkerhet
+    meirverdi=merverdi avskriving=avskrivning fråvær=fravær løyve=tillatelse utvale=utvalge dagpengar=dagpenger
     """.split()
 )
 
@@ -111,7 +112,7 @@ class Analyzer:
         return known
 
     def _analyse(self, word: str) -> Iterator[str]:
-        word = BOKMAAL.get(word, word)
+        word = _bokmaal(word)
         if "-" in word and word[0] != "§":  # "a-melding": joined, for a match as written; then "hms" and "arbeid" apart
             yield _stem(word.replace("-", ""))
             yield from (_stem(part) for part in word.split("-") if len(part) > 1 and part not in STOP)
@@ -122,6 +123,13 @@ class Analyzer:
         if law := LAW.match(word):
             yield law[1]
         yield from (_stem(part) for part in split(word, self.vocabulary) or ())
+
+
+def _bokmaal(word: str) -> str:
+    word = BOKMAAL.get(word, word)
+    for nynorsk, bokmaal in PARTS:
+        word = word.replace(nynorsk, bokmaal)
+    return word + "g" if word.endswith("utval") else word
 
 
 def _stem(word: str) -> str:

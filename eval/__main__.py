@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-QUESTIONS = HERE / "questions" / "dev.jsonl"
+QUESTIONS = HERE.parent / "corpus" / "questions" / "bank.jsonl"
 SITE = "https://www.example.no"  # for an index without a site of its own, when links are to be checked against a built one
 SHARES = ("hit@1", "hit@5", "hit@10", "mrr@10", "ndcg@10", "facts", "cited", "facts_and_cited", "abstained", "as_expected")
 

@@ -58,7 +58,7 @@ def test_items_follow_their_lead_in_and_rows_are_told_with_their_column_names() 
         "",
         "- kartlegge \\*farer\\* [2]",
         "- rette feil [3]",
-        "- **6570** – Navn: Verneutstyr; Debet: 100 [4]",
+        "- **Konto: 6570** – Navn: Verneutstyr; Debet: 100 [4]",
     ]
     assert [unit.text for unit, _ in draft.sources] == [lead.text, items[0].text, items[1].text, row.text]
 

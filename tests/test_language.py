@@ -36,6 +36,8 @@ def test_stop_words_carry_nothing() -> None:
 
 def test_nynorsk_meets_bokmaal() -> None:
     assert NONE.terms("arbeidsgjevar rekneskap") == NONE.terms("arbeidsgiver regnskap")
+    assert NONE.terms("verneombodet arbeidsmiljøutval sjukepengar") == NONE.terms("verneombudet arbeidsmiljøutvalg sykepenger")
+    assert NONE.terms("bedriftshelsetenesta") == NONE.terms("bedriftshelsetjenesten")
 
 
 def test_a_hyphenated_word_is_found_joined_and_apart() -> None:
