@@ -5,6 +5,7 @@ nothing of HTTP, Gradio or terminals. The place of a language model is `_answer`
 cites.
 """
 
+import logging
 import re
 import threading
 import time
@@ -31,6 +32,7 @@ from corpus.index import Index, IndexFault, current, open_index, read_manifest
 if TYPE_CHECKING:
     from assistant.retrieve import Retriever
 
+log = logging.getLogger(__name__)
 FOUND = 20  # passages that an answer is made from
 NEAREST = 3  # articles named when there is no answer
 FOLLOWUPS = 3
@@ -88,17 +90,14 @@ class Assistant:
         threading.Thread(target=self._load_quietly, name="load", daemon=True).start()
 
     def load(self) -> None:
-        """Open the index, building it first when there is none or when other content folders are asked for. Raises HmsError."""
+        """Open the index, brought up to date with the content folders first. Raises HmsError."""
         with self._loading:
             if self._index is not None:
                 return
             try:
                 self.status = "Leser søkeindeksen"
                 embedder = dense.load(self.settings.embedder)
-                if self._outdated():
-                    from corpus.build import build
-
-                    build(self.settings.content, self.settings.index, embedder, self.settings.base_url, self._progress)
+                self._refresh(embedder)
                 index = open_index(self.settings.index, embedder)
                 # Units are compared by the shipped embedder: dozens a question, too many for a slow one.
                 self._extractor = Extractor(dense.load() if self.settings.embedder else embedder, index.lexical)
@@ -117,12 +116,21 @@ class Assistant:
             self.status, self.failed = f"Oppstarten stoppet på en uventet feil ({type(error).__name__}); se loggen.", True
             raise
 
-    def _outdated(self) -> bool:
-        version = current(self.settings.index)
+    def _refresh(self, embedder: dense.Embedder) -> None:
+        """Build the index, or bring it up to date; a live one goes on serving when that cannot be done."""
+        from corpus.build import build
+
+        version, settings = current(self.settings.index), self.settings
         if version is None:
-            return True
-        wanted = tuple(str(content.resolve()) for content in self.settings.content)
-        return read_manifest(version).content != wanted and all(content.is_dir() for content in self.settings.content)
+            build(settings.content, settings.index, embedder, settings.base_url, self._progress)
+            return
+        live = read_manifest(version)
+        if live.embedder_hash != embedder.hash or not all(content.is_dir() for content in settings.content):
+            return  # opening it says what is wrong with it, if anything
+        try:
+            build(settings.content, settings.index, embedder, settings.base_url or live.base_url, self._progress)
+        except (IndexFault, ContentError) as error:
+            log.warning("the index was not brought up to date: %s", error)
 
     def _progress(self, stage: str, done: int, total: int) -> None:
         self.status = f"{stage}: {done + 1} av {total}" if total > 1 else stage

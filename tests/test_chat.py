@@ -1,5 +1,6 @@
 """The Assistant over the shipped articles: what each kind of question gets."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from assistant.cite import MARKER
 from assistant.errors import HmsError, NotReadyError, QuestionError
 from assistant.settings import Settings
 from assistant.types import Answer, Ask, Citation, Turn
+from corpus import dense
 from corpus.normalise import repair
 from tests.conftest import ROOT, Writer
 
@@ -169,6 +171,26 @@ def test_other_content_folders_bring_the_index_up_to_date(content: Writer, tmp_p
     )
     second.load()
     assert list(second.index.entries) == ["/b"]
+
+
+def test_an_edited_article_is_answered_from_after_the_next_start(content: Writer, tmp_path: Path) -> None:
+    settings = Settings(content=(content({"a/index.md": "Kaffemaskinen renses hver fredag."}),), index=tmp_path / "index")
+    Assistant(settings).load()
+    content({"a/index.md": "Kaffemaskinen renses hver mandag."})
+    again = Assistant(settings)
+    again.load()
+    assert "mandag" in again.ask(Ask("Når renses kaffemaskinen?")).answer
+
+
+def test_another_embedder_than_the_indexs_stops_the_start_with_a_sentence(content: Writer, tmp_path: Path) -> None:
+    folder = content({"a/index.md": "Kaffemaskinen renses hver fredag."})
+    Assistant(Settings(content=(folder,), index=tmp_path / "index")).load()
+    copy = tmp_path / "model"
+    shutil.copytree(dense.SHIPPED, copy)
+    with (copy / "tokenizer.json").open("a", encoding="utf-8") as stream:
+        stream.write(" ")
+    with pytest.raises(HmsError, match="laget med modellen «shipped»"):
+        Assistant(Settings(content=(folder,), index=tmp_path / "index", embedder=str(copy))).load()
 
 
 def test_a_site_of_ones_own_is_linked_by_its_address(assistant: Assistant, settings: Settings) -> None:
