@@ -1,7 +1,6 @@
 """Serve the assistant: settings → assistant → server."""
 
 import argparse
-import sys
 
 from assistant.chat import Assistant
 from assistant.errors import HmsError
@@ -16,4 +15,4 @@ if __name__ == "__main__":
         settings = load(**vars(parser.parse_args()))
         serve(Assistant(settings), settings)
     except HmsError as error:
-        sys.exit(str(error))
+        parser.exit(2, f"{error}\n")

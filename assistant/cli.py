@@ -14,6 +14,8 @@ from assistant.errors import HmsError
 from assistant.settings import load
 from assistant.types import Answer, Ask, Turn
 
+KEPT_TURNS, KEPT_CHARACTERS = 20, 4_000  # of the conversation are sent along: the Assistant's own limits
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when there was a reply, 2 when not (with one sentence on stderr)."""
@@ -35,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     except HmsError as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130  # what a shell expects of a command that was stopped by Ctrl-C
     print(json.dumps(asdict(answer), ensure_ascii=False, indent=2) if options.json else text(answer))
     return 0
 
@@ -58,13 +62,12 @@ def _chat(assistant: Assistant) -> int:
     while True:
         try:
             question = input("\n> ")
+            answer = assistant.ask(Ask(question, tuple(history[-KEPT_TURNS:])))
         except (EOFError, KeyboardInterrupt):
             print()
             return 0
-        try:
-            answer = assistant.ask(Ask(question, tuple(history[-20:])))
         except HmsError as error:
             print(error, file=sys.stderr)
             continue
         print(text(answer))
-        history += [Turn("user", question), Turn("assistant", answer.answer)]
+        history += [Turn("user", question), Turn("assistant", answer.answer[:KEPT_CHARACTERS])]

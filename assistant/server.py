@@ -4,10 +4,11 @@ Knows HTTP; knows nothing of how an answer comes about. Everything a reader can 
 `{"error": {"code", "message", "field"?}}`; stack traces, paths and secrets never leave the process.
 """
 
+import errno
 import json
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import asdict
 from html import escape
 from pathlib import Path
@@ -17,28 +18,43 @@ from typing import Any, get_args
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import HTTPException as FastAPIHTTPException
+from fastapi.exceptions import RequestValidationError
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
-from starlette.routing import Mount
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from assistant.chat import Assistant, ReaderPage
+from assistant.chat import Assistant
 from assistant.errors import HmsError, NotReadyError, QuestionError
 from assistant.settings import Settings
 from assistant.types import Answer, Ask, Audience, Citation, Event, Turn
+from assistant.ui import day, mount
 
 log = logging.getLogger(__name__)
 WEB = Path(__file__).resolve().parent / "web"
+OURS = ("api", "lest", "web")  # first parts of the addresses that are served here; the chat has the rest
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 MAX_BODY = 64 * 1024  # bytes
+MAX_CHAT_BODY = 1024 * 1024  # bytes; the chat sends its whole conversation, links and all, with every question
 MAX_RESULTS = 50
-READER_CSP = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+# What the chat page calls. Gradio brings more that nobody here needs: uploads without a limit, a file server, a proxy.
+GRADIO = ("queue", "heartbeat", "startup-events", "app_id", "cancel", "reset")
+SHUT_CSP = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 # Gradio's page has inline scripts and styles; still nothing may come from, or go to, another host.
 CHAT_CSP = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
     "base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
 )
+CONTENT = {"role": {"enum": ["user", "assistant"]}, "content": {"type": "string", "maxLength": 4000}}
+ASKED = {  # the fields of a request, for OpenAPI
+    "question": {"type": "string", "maxLength": 2000},
+    "history": {"type": "array", "maxItems": 20, "items": {"type": "object", "properties": CONTENT, "required": [*CONTENT]}},
+    "role": {"enum": get_args(Audience)},
+    "page": {"type": "string", "description": "path of the page that is being read"},
+}
+LIMIT = {"limit": {"type": "integer", "minimum": 1, "maximum": MAX_RESULTS, "default": 10}}
 
 
 class _Fault(Exception):
@@ -48,13 +64,17 @@ class _Fault(Exception):
         super().__init__(message)
         self.status, self.code, self.field = status, code, field
 
+    @property
+    def body(self) -> dict[str, dict[str, str]]:
+        """The one shape of an error."""
+        return {"error": {"code": self.code, "message": str(self)} | ({"field": self.field} if self.field else {})}
+
 
 def create_app(assistant: Assistant) -> ASGIApp:
     """The whole application: API, reader pages, and the chat at `/`."""
-    from assistant.ui import mount
-
     app = FastAPI(title="HMS-assistenten", version="1", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     _routes(app, assistant)
+    _last_resort(app)
     _error_handlers(app)
     mounted: FastAPI = mount(app, assistant)
     for route in mounted.routes:  # the chat's own app answers for what nothing else does, so it must speak as we do
@@ -67,32 +87,40 @@ def serve(assistant: Assistant, settings: Settings) -> None:
     """Serve until stopped; the page is up at once and the index is loaded behind it. Raises HmsError when the port is taken."""
     _check_port(settings)
     assistant.start()
-    uvicorn.run(create_app(assistant), host=settings.host, port=settings.port, log_level="warning")
+    # "info" tells where the page is; what people ask belongs in no log.
+    app = create_app(assistant)
+    uvicorn.run(app, host=settings.host, port=settings.port, log_level="info", access_log=False, server_header=False)
 
 
 def _check_port(settings: Settings) -> None:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family) as probe:
+    """Raises HmsError when the address cannot be served on, before anything is loaded."""
+    host, port = settings.host, settings.port
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
+            probe.bind((host, port))
+        except (OSError, UnicodeError) as error:
+            if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES):
+                why = "opptatt" if error.errno == errno.EADDRINUSE else "forbeholdt administratorer"
+                told = f"Kan ikke bruke port {port} på {host}, for den er {why}; velg en annen med --port eller HMS_PORT."
+                raise HmsError(told) from None
             raise HmsError(
-                f"Kan ikke bruke port {settings.port} på {settings.host} ({error.strerror}); "
-                "velg en annen med --port eller HMS_PORT."
+                f"HMS_HOST er «{host}», som ikke er en adresse på denne maskinen; bruk for eksempel 127.0.0.1."
             ) from None
 
 
 def _routes(app: FastAPI, assistant: Assistant) -> None:
-    @app.post("/api/ask", summary="Answer a question; server-sent events with Accept: text/event-stream")
+    @app.post("/api/ask", summary="Answer a question; server-sent events with Accept: text/event-stream",
+              response_model=Answer, openapi_extra=_body(ASKED))  # fmt: skip
     async def ask(request: Request) -> Response:
         question = _ask(await _fields(request))
         if "text/event-stream" not in request.headers.get("accept", ""):
             return JSONResponse(asdict(await run_in_threadpool(assistant.ask, question)))
         events = await run_in_threadpool(_started, assistant.stream(question))
+        assistant.manifest()  # "not ready" is a status of its own; the stream itself would tell too late for one
         return StreamingResponse(_sse(events), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
-    @app.post("/api/search", summary="The best passages for a question")
+    @app.post("/api/search", summary="The best passages for a question", openapi_extra=_body(ASKED | LIMIT))
     async def search(request: Request) -> Response:
         fields = await _fields(request)
         limit = fields.get("limit", 10)
@@ -112,13 +140,13 @@ def _routes(app: FastAPI, assistant: Assistant) -> None:
 
     @app.get("/lest/{path:path}", response_class=HTMLResponse, summary="The reader page of an article")
     async def lest(path: str) -> Response:
-        page = await run_in_threadpool(assistant.page, "/" + path.strip("/"))
-        return HTMLResponse(_reader(page), status_code=200 if page else 404, headers={"Content-Security-Policy": READER_CSP})
-
-    @app.api_route("/api/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
-    async def nothing(request: Request) -> Response:
-        known = request.url.path in {getattr(route, "path", "") for route in app.routes}
-        raise HTTPException(405 if known else 404)
+        try:
+            page = await run_in_threadpool(assistant.page, "/" + path.strip("/"))
+        except NotReadyError as waiting:  # a person follows a link here, so the sentence is a page too
+            return HTMLResponse(_reader("Et øyeblikk", f"<p>{escape(str(waiting))}</p>"), 503, {"Retry-After": "5"})
+        if page is None:
+            return HTMLResponse(_reader("Finner ikke artikkelen", "<p>Det er ingen artikkel på denne adressen.</p>"), 404)
+        return HTMLResponse(_reader(page.title, page.html, page.updated))
 
     @app.get("/web/{name}.css", include_in_schema=False)
     async def style(name: str) -> Response:
@@ -128,20 +156,36 @@ def _routes(app: FastAPI, assistant: Assistant) -> None:
         return Response(file.read_text("utf-8"), media_type="text/css", headers={"Cache-Control": "max-age=3600"})
 
 
+def _last_resort(app: FastAPI) -> None:
+    """What no route of ours takes. Without it the chat, mounted at `/`, would answer for these addresses, with 404 for 405."""
+    known = [route for route in app.routes if isinstance(route, Route)]
+
+    async def nothing(request: Request) -> Response:
+        methods = {method for route in known if route.path_regex.match(request.url.path) for method in route.methods or ()}
+        if methods:
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(methods))})
+        raise HTTPException(404)
+
+    for part in OURS:
+        app.add_route(f"/{part}/{{rest:path}}", nothing, METHODS, include_in_schema=False)
+
+
+def _body(properties: dict[str, Any]) -> dict[str, Any]:
+    """A request's body for OpenAPI."""
+    schema = {"type": "object", "required": ["question"], "properties": properties}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
 async def _fields(request: Request) -> dict[str, Any]:
-    """The JSON object of a request's body, at most MAX_BODY bytes however it is sent."""
+    """The JSON object of a request's body."""
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
-        given = request.headers.get("content-type", "ingen")
+        given = request.headers.get("content-type") or "ikke oppgitt"
         raise _Fault(415, "unsupported_media_type", f"Innholdstypen er «{_short(given)}»; send application/json.")
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_BODY:
-            raise _Fault(413, "too_large", f"Forespørselen er større enn {MAX_BODY // 1024} KiB; send et kortere spørsmål.")
     try:
-        fields = json.loads(body)
+        fields = json.loads(await request.body())
     except (ValueError, RecursionError) as error:
-        raise _Fault(400, "malformed", f"Forespørselen er ikke gyldig JSON ({_short(error)}); rett den.") from None
+        where = f"; feilen står ved tegn {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else " i UTF-8"
+        raise _Fault(400, "malformed", f"Forespørselen er ikke gyldig JSON{where}.") from None
     if not isinstance(fields, dict):
         raise _Fault(400, "malformed", "Forespørselen må være et JSON-objekt med feltet «question».")
     return fields
@@ -155,7 +199,8 @@ def _ask(fields: dict[str, Any]) -> Ask:
         )
     if page is not None and not isinstance(page, str):
         raise _Fault(422, "invalid_value", f"«page» er {_short(page)}, men må være stien til en side.", "page")
-    return Ask(_text(fields, "question"), _history(fields.get("history") or []), role, page and ("/" + page.strip("/")))
+    history = () if fields.get("history") is None else _history(fields["history"])
+    return Ask(_text(fields, "question"), history, role, page and ("/" + page.strip("/")))
 
 
 def _history(value: object) -> tuple[Turn, ...]:
@@ -179,81 +224,80 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else text[:60] + "…"
 
 
-def _started(events: Iterator[Event]) -> Iterator[Event]:
+def _started(events: Iterator[Event]) -> Generator[Event]:
     """The same events; what is wrong with the question is raised now, while a status can still be set."""
     first = next(events)
 
-    def all_of_them() -> Iterator[Event]:
+    def all_of_them() -> Generator[Event]:
         yield first
         yield from events
 
     return all_of_them()
 
 
-async def _sse(events: Iterator[Event]) -> AsyncIterator[str]:
+async def _sse(events: Generator[Event]) -> AsyncIterator[str]:
     try:
         async for event in iterate_in_threadpool(events):
             data = asdict(event.data) if isinstance(event.data, Answer | Citation) else dict(event.data)
             yield f"event: {event.name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
     except Exception as error:  # the status is sent; all that is left is an event that says so
-        log.exception("a stream broke")
-        message = str(error) if isinstance(error, HmsError) else UNEXPECTED
-        fault = {"error": {"code": "internal", "message": message}}
-        yield f"event: error\ndata: {json.dumps(fault, ensure_ascii=False)}\n\n"
+        fault = _fault(error)
+        if fault.status == 500:
+            log.exception("a stream broke")
+        yield f"event: error\ndata: {json.dumps(fault.body, ensure_ascii=False)}\n\n"
+    finally:
+        events.close()  # a reader who leaves stops the answer, now and not when memory is next tidied
 
 
 UNEXPECTED = "Noe gikk galt hos oss; prøv igjen om litt."
-NOT_FOUND = "Det finnes ingenting på adressen «{path}»; API-et er beskrevet i /openapi.json."
-WRONG_METHOD = "Adressen «{path}» tar ikke imot {method}; se /openapi.json."
+TOLD = {  # HTTP status → code, sentence
+    400: ("malformed", "Forespørselen til «{path}» kan ikke leses; se /openapi.json."),
+    403: ("forbidden", "Adressen «{path}» er ikke åpen; se /openapi.json."),
+    404: ("not_found", "Det finnes ingenting på adressen «{path}»; API-et er beskrevet i /openapi.json."),
+    405: ("method_not_allowed", "Adressen «{path}» tar ikke imot {method}; se /openapi.json."),
+    413: ("too_large", "Forespørselen til «{path}» er større enn {detail}; send et kortere spørsmål eller begynn en ny samtale."),
+    422: ("invalid_value", "Forespørselen til «{path}» har et felt som mangler eller er feil; se /openapi.json."),
+}
+
+
+def _fault(error: Exception) -> _Fault:
+    """Any error as the asker is told of it."""
+    match error:
+        case _Fault():
+            return error
+        case QuestionError():
+            return _Fault(422, "invalid_value", str(error), error.field)
+        case NotReadyError():
+            return _Fault(503, "not_ready", str(error))
+        case _:
+            return _Fault(500, "internal", str(error) if isinstance(error, HmsError) else UNEXPECTED)
 
 
 def _error_handlers(app: FastAPI) -> None:
-    def reply(status: int, code: str, message: str, field: str = "", headers: dict[str, str] | None = None) -> Response:
-        error = {"code": code, "message": message} | ({"field": field} if field else {})
-        return JSONResponse({"error": error}, status_code=status, headers=headers)
+    async def reply(_: Request, error: Exception) -> Response:
+        fault = _fault(error)
+        return JSONResponse(fault.body, fault.status, headers={"Retry-After": "5"} if fault.status == 503 else None)
 
-    @app.exception_handler(_Fault)
-    async def fault(_: Request, error: _Fault) -> Response:
-        return reply(error.status, error.code, str(error), error.field)
+    async def http(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 422
+        code, sentence = TOLD.get(status, ("refused", "Serveren kan ikke svare på «{path}» nå; prøv igjen om litt."))
+        told = {"path": _short(request.url.path), "method": request.method, "detail": getattr(error, "detail", "")}
+        fault = _Fault(status, code, sentence.format(**told))
+        return JSONResponse(fault.body, status, headers=getattr(error, "headers", None))
 
-    @app.exception_handler(HmsError)
-    async def told(_: Request, error: HmsError) -> Response:
-        if isinstance(error, QuestionError):
-            return reply(422, "invalid_value", str(error), error.field)
-        if isinstance(error, NotReadyError):
-            return reply(503, "not_ready", str(error), headers={"Retry-After": "5"})
-        return reply(500, "internal", str(error))
-
-    @app.exception_handler(HTTPException)
-    @app.exception_handler(FastAPIHTTPException)
-    async def http(request: Request, error: HTTPException) -> Response:
-        path = _short(request.url.path)
-        if error.status_code == 405:
-            return reply(
-                405,
-                "method_not_allowed",
-                WRONG_METHOD.format(path=path, method=request.method),
-                headers=dict(error.headers or {}),
-            )
-        return reply(error.status_code, "not_found" if error.status_code == 404 else "http", NOT_FOUND.format(path=path))
-
-    @app.exception_handler(Exception)
-    async def unexpected(_: Request, __: Exception) -> Response:
-        return reply(500, "internal", UNEXPECTED)
+    for kind in (_Fault, HmsError, Exception):
+        app.add_exception_handler(kind, reply)
+    for theirs in (HTTPException, FastAPIHTTPException, RequestValidationError):
+        app.add_exception_handler(theirs, http)
 
 
-def _reader(page: ReaderPage | None) -> str:
-    template = Template((WEB / "reader.html").read_text("utf-8"))
-    if page is None:
-        return template.substitute(
-            title="Finner ikke artikkelen", updated="", body="<p>Det er ingen artikkel på denne adressen.</p>"
-        )
-    updated = f'<p class="updated">Sist oppdatert {escape(page.updated)}</p>' if page.updated else ""
-    return template.substitute(title=escape(page.title), updated=updated, body=page.html)
+def _reader(title: str, html: str, updated: str | None = None) -> str:
+    date = f'<p class="updated">Sist oppdatert {escape(day(updated))}</p>' if updated else ""
+    return Template((WEB / "reader.html").read_text("utf-8")).substitute(title=escape(title), updated=date, body=html)
 
 
 class _Guard:
-    """Headers for every response: no sniffing, no referrer beyond the origin, and a content policy where none is set."""
+    """Around everything: security headers, a limit on bodies, and no more of Gradio than the chat needs."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -262,14 +306,43 @@ class _Guard:
         """Pass the request on and add to what comes back."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
+        first, second = (*scope["path"].split("/")[1:3], "", "")[:2]
+        ours = first in OURS
+        guarded = _with_headers(send, SHUT_CSP if ours else CHAT_CSP)
+        if first == "gradio_api" and second not in GRADIO:
+            code, sentence = TOLD[404]
+            fault = _Fault(404, code, sentence.format(path=_short(scope["path"])))
+            return await JSONResponse(fault.body, 404)(scope, receive, guarded)
+        if ours and scope["method"] == "HEAD":  # answered as GET; the server sends no body for it
+            scope = {**scope, "method": "GET"}
+        await self.app(scope, _limited(receive, MAX_BODY if ours else MAX_CHAT_BODY), guarded)
 
-        async def guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                names = {name.lower() for name, _ in message["headers"]}
-                extra = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"strict-origin-when-cross-origin")]
-                if b"content-security-policy" not in names:
-                    extra.append((b"content-security-policy", CHAT_CSP.encode()))
-                message["headers"] = [*message["headers"], *extra]
-            await send(message)
 
-        await self.app(scope, receive, guarded)
+def _with_headers(send: Send, policy: str) -> Send:
+    extra = [
+        (b"content-security-policy", policy.encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"strict-origin-when-cross-origin"),
+    ]
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *extra]
+        await send(message)
+
+    return sent
+
+
+def _limited(receive: Receive, most: int) -> Receive:
+    """The same body, stopped where it has grown past `most` bytes, whatever length it said it has."""
+    size = 0
+
+    async def received() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > most:
+            raise HTTPException(413, f"{most // 1024} KiB")
+        return message
+
+    return received

@@ -3,8 +3,10 @@
 Knows how an Answer is shown; knows nothing of how it comes about. Everything from articles and readers is escaped: it is data.
 """
 
+import logging
 import re
 from collections.abc import Iterable, Iterator
+from datetime import date
 from html import escape
 from itertools import groupby
 from pathlib import Path
@@ -16,6 +18,7 @@ from assistant.cite import MARKER
 from assistant.errors import HmsError
 from assistant.types import Answer, Ask, Citation, Turn
 
+log = logging.getLogger(__name__)
 WEB = Path(__file__).resolve().parent / "web"
 TITLE = "HMS-assistenten"
 KEPT_TURNS, KEPT_CHARACTERS = 20, 4_000  # of the conversation are sent along: the Assistant's own limits
@@ -42,7 +45,8 @@ def mount(app: Any, assistant: Assistant) -> Any:
         ssr_mode=False,
         theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"], primary_hue="teal"),
         css_paths=[WEB / "chat.css"],
-        js="() => { document.documentElement.lang = 'nb'; }",
+        favicon_path=str(WEB / "logo.svg"),
+        js=IN_NORWEGIAN,
         head='<meta name="color-scheme" content="light dark"><meta name="robots" content="noindex">',
     )
 
@@ -113,6 +117,9 @@ def converse(assistant: Assistant, question: str, history: list[Message]) -> Ite
                 yield ("", [*history, _said(linked(said))], sources_html(said), *_suggest(said.followups))
     except HmsError as error:
         yield (question, [*history, _said(str(error))], NO_SOURCES, *_suggest(phrases.EXAMPLES))
+    except Exception:  # whoever asks must not be left with "searching" for ever
+        log.exception("a question was not answered")
+        yield (question, [*history, _said(UNEXPECTED)], NO_SOURCES, *_suggest(phrases.EXAMPLES))
 
 
 def _said(text: str) -> Message:
@@ -167,8 +174,8 @@ def sources_html(answer: Answer) -> str:
 def _section(title: str, section: str, updated: str | None, quotes: Iterable[Citation]) -> str:
     """The quotes from one section of an article, each with the link that opens it there."""
     name = escape(title) + (f'<span class="section">{escape(section)}</span>' if section != title else "")
-    date = f'<p class="updated">Oppdatert {escape(updated)}</p>' if updated else ""
-    return f'<article class="source"><h3>{name}</h3>{"".join(map(_quote, quotes))}{date}</article>'
+    dated = f'<p class="updated">Oppdatert {escape(day(updated))}</p>' if updated else ""
+    return f'<article class="source"><h3>{name}</h3>{"".join(map(_quote, quotes))}{dated}</article>'
 
 
 def _quote(citation: Citation) -> str:
@@ -179,6 +186,14 @@ def _quote(citation: Citation) -> str:
         f'<blockquote id="source-{citation.number}"><span class="number">{citation.number}</span> '
         f"<mark>{escape(citation.quote)}</mark> {opens}Åpne&nbsp;i&nbsp;artikkelen</a></blockquote>"
     )
+
+
+def day(iso: str) -> str:
+    """A date as Norwegians write it; what is no ISO date stays as it is."""
+    try:
+        return f"{date.fromisoformat(iso):%d.%m.%Y}"
+    except ValueError:
+        return iso
 
 
 def _link(url: str, text: str) -> str:
@@ -194,10 +209,30 @@ def _status(assistant: Assistant) -> str:
 
 HEADER = f"<header><h1>{TITLE}</h1><p>Svar om HMS, arbeidsliv og regnskap – med kilder du kan åpne og lese selv.</p></header>"
 WELCOME = "Still et spørsmål, eller velg et av forslagene under."
+UNEXPECTED = "Noe gikk galt hos oss, og spørsmålet ble ikke besvart; prøv igjen om litt."
+# Gradio has no Norwegian for some labels, and follows the browser's language for the rest. Labels come and go with the messages.
+IN_NORWEGIAN = """() => {
+  document.documentElement.lang = 'nb';
+  const labels = {'chatbot conversation': 'Samtale', 'Copy message': 'Kopier', 'Copied message': 'Kopiert',
+    'Scroll down': 'Rull ned', 'Scroll to top': 'Rull opp', 'Copy': 'Kopier', 'Copied': 'Kopiert'};
+  const translate = () => document.querySelectorAll('#chat [aria-label], #chat [title]').forEach(each => {
+    for (const name of ['aria-label', 'title']) {
+      const label = labels[each.getAttribute(name)];
+      if (label) each.setAttribute(name, label);
+    }
+  });
+  translate();
+  new MutationObserver(translate).observe(document.getElementById('chat'),
+    {subtree: true, childList: true, attributeFilter: ['aria-label', 'title']});
+}"""
 # An answer is read from its beginning: the latest question goes to the top of the conversation, not its last line to the bottom.
+# A suggestion is gone once it is chosen, and the focus with it: then it goes to the answer's conversation, for the next Tab.
 SHOW_QUESTION = """() => setTimeout(() => {
   const question = [...document.querySelectorAll('#chat .user-row')].pop();
   const talk = question && question.closest('.bubble-wrap');
-  if (talk) talk.scrollTop += question.getBoundingClientRect().top - talk.getBoundingClientRect().top - 8;
+  if (!talk) return;
+  talk.scrollTop += question.getBoundingClientRect().top - talk.getBoundingClientRect().top - 8;
+  talk.tabIndex = 0;  // so that arrow keys scroll a long conversation
+  if (document.activeElement === document.body) talk.focus({preventScroll: true});
 }, 60)"""
 NO_SOURCES = '<h2>Kilder</h2><p class="quiet">Her står kildene til svaret, med ordene som er brukt.</p>'

@@ -1,4 +1,4 @@
-"""The command line of the measurements: run · compare · bench."""
+"""The command line of the measurements: run · compare · check · bench."""
 
 import argparse
 import json
@@ -61,6 +61,10 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("before", type=Path, metavar="A")
     compare.add_argument("after", type=Path, metavar="B")
     compare.set_defaults(run=_compare)
+    check = commands.add_parser("check", help="whether a question file's pages and facts are right")
+    check.add_argument("files", type=Path, nargs="+", metavar="FILE.jsonl")
+    check.add_argument("--content", type=Path, nargs="+", metavar="DIR", help="content folders (default: the settings' own)")
+    check.set_defaults(run=_check)
     bench = commands.add_parser("bench", help="measure building, starting, answering and memory")
     bench.add_argument("content", type=Path, nargs="*", metavar="CONTENT")
     bench.add_argument("--questions", type=Path, default=QUESTIONS, metavar="FILE")
@@ -153,6 +157,17 @@ def _compare(options: argparse.Namespace) -> int:
             for key in keys if each["score"] in ("hit@5", "facts_and_cited", "as_expected") else ():
                 print(f"    {word}  {key}: {after[key]['question']}")
     return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from eval import dataset, validate
+
+    records = [record for file in options.files for record in dataset.read(file)]
+    found = list(validate.faults(records, validate.read_articles(options.content or _own_content())))
+    for fault in found:
+        print(f"{fault.id} (spørsmål {fault.line}): {fault.message}")
+    print(f"{len(records)} spørsmål, {len(found)} feil")
+    return 1 if found else 0
 
 
 def _bench(options: argparse.Namespace) -> int:

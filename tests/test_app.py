@@ -30,4 +30,4 @@ def test_a_port_in_use_is_named_with_what_to_do(tmp_path: Path) -> None:
 
 def test_a_setting_that_is_not_allowed_is_named() -> None:
     done = start("--port", "99999")
-    assert (done.returncode, done.stderr) == (1, "HMS_PORT er «99999», men må være et heltall fra 1 til 65535.\n")
+    assert (done.returncode, done.stderr) == (2, "HMS_PORT er «99999», men må være et heltall fra 1 til 65535.\n")

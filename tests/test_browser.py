@@ -36,6 +36,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def answering(url: str) -> None:
+    """Wait until the address answers with success."""
+    begun = time.perf_counter()
+    while time.perf_counter() - begun < 60:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise TimeoutError(url)
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
@@ -51,14 +63,9 @@ def address(assistant: Assistant, settings: Settings) -> Iterator[str]:
     """The address of `python app.py`, over the shipped articles."""
     port = free_port()
     environment = {**os.environ, "HMS_INDEX": str(settings.index)}
-    server = subprocess.Popen([sys.executable, "app.py", "--port", str(port)], cwd=ROOT, env=environment)
-    begun = time.perf_counter()
-    while time.perf_counter() - begun < 60:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/api/ready", timeout=5).close()
-            break
-        except OSError:
-            time.sleep(0.2)
+    command = [sys.executable, "app.py", "--port", str(port)]
+    server = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    answering(f"http://127.0.0.1:{port}/api/ready")
     yield f"http://127.0.0.1:{port}"
     server.terminate()
     server.wait()
@@ -117,8 +124,10 @@ def test_a_question_is_asked_by_keyboard_and_its_source_opens_at_the_words(
 def test_follow_ups_and_a_new_conversation_work_by_button(browser: Any, address: str) -> None:
     page = browser.new_page()
     page.goto(address)
-    page.locator("button.suggestion").first.click()
+    page.locator("button.suggestion").first.focus()
+    page.keyboard.press("Enter")
     page.locator("#source-list .source").first.wait_for()
+    page.wait_for_function("() => document.activeElement.closest('#chat')")  # the button is gone, the reader's place is not
     follow_up = page.locator("button.suggestion:visible").first
     asked = follow_up.inner_text()
     follow_up.click()
@@ -127,6 +136,39 @@ def test_follow_ups_and_a_new_conversation_work_by_button(browser: Any, address:
     page.wait_for_function("() => document.querySelectorAll('#chat .message').length === 0")
     assert page.locator("#source-list .source").count() == 0
     page.close()
+
+
+@pytest.mark.parametrize("locale", ["nb-NO", "en-US"])
+def test_the_page_speaks_norwegian_whatever_the_browser_speaks(browser: Any, address: str, locale: str) -> None:
+    context = browser.new_context(locale=locale)
+    page = context.new_page()
+    page.goto(address)
+    page.locator("#question textarea").fill("Hva er internkontroll?")
+    page.locator("#send").click()
+    page.locator("#source-list .source").first.wait_for()
+    page.wait_for_function("() => document.querySelector('#chat button[title=Kopier]')")
+    visible = [button.get_attribute("aria-label") for button in page.locator("#chat button:visible").all()]
+    assert set(visible) <= {"Kopier", "Rull ned"}  # no bin, which would empty the conversation and leave its sources
+    assert page.locator("#chat [role=log]").get_attribute("aria-label") == "Samtale"
+    context.close()
+
+
+def test_a_start_that_failed_is_told_on_the_page(browser: Any, tmp_path: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "app.py", "--port", str(port), "--content", "finnes-ikke"]
+    server = subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, "HMS_INDEX": str(tmp_path / "index")}, stderr=subprocess.DEVNULL
+    )
+    try:
+        answering(f"http://127.0.0.1:{port}/api/health")
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{port}")
+        page.locator("#status .failed").wait_for()
+        assert "Artikkelmappen finnes-ikke finnes ikke" in page.locator("#status").inner_text()
+        page.close()
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def test_what_the_articles_do_not_say_names_the_nearest(browser: Any, address: str) -> None:

@@ -30,6 +30,13 @@ def test_ask_prints_the_answer_and_its_sources(index: str) -> None:
 def test_ask_as_json_is_the_contracts_answer(index: str) -> None:
     answer = json.loads(run("ask", "Hvor lenge sitter verneombudet?", "--json", "--index", index).stdout)
     assert (answer["outcome"], answer["citations"][0]["number"]) == ("answered", 1)
+    assert list(answer)[:6] == ["id", "question", "outcome", "answer", "language", "citations"]
+
+
+def test_no_answer_is_no_error_and_names_the_nearest_articles(index: str) -> None:
+    done = run("ask", "Hvem vant fotballkampen i går?", "--index", index)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Disse artiklene ligger nærmest:\n  - " in done.stdout and "/blogs/" in done.stdout
 
 
 def test_a_bad_question_is_one_sentence_and_exit_2(index: str) -> None:

@@ -1,15 +1,23 @@
 """The HTTP door, over the real Assistant: routes, events, limits and one error shape."""
 
+import asyncio
 import json
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from threading import Event as Flag
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from assistant.chat import Assistant
-from assistant.server import MAX_BODY, create_app
+from assistant.errors import HmsError
+from assistant.server import MAX_BODY, MAX_CHAT_BODY, UNEXPECTED, create_app, serve
 from assistant.settings import Settings
+from assistant.types import Answer, Ask, Event
+from tests.conftest import ROOT
 
 ANSWER = [
     "id", "question", "outcome", "answer", "language", "citations", "laws", "notices", "nearest", "followups", "model", "index",
@@ -68,6 +76,8 @@ def test_search_gives_passages(client: TestClient) -> None:
         ({"question": 7}, "question"),
         ({}, "question"),
         ({"question": "Hva er HMS?", "history": "før"}, "history"),
+        ({"question": "Hva er HMS?", "history": {}}, "history"),
+        ({"question": "Hva er HMS?", "history": False}, "history"),
         ({"question": "Hva er HMS?", "history": [{"role": "system", "content": "x"}]}, "history"),
         ({"question": "Hva er HMS?", "history": [{"role": "user", "content": "x"}] * 21}, "history"),
         ({"question": "Hva er HMS?", "role": "sjef"}, "role"),
@@ -85,7 +95,9 @@ def test_a_limit_outside_its_bounds_is_named(client: TestClient, limit: object) 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b"\xff", b"[" * 60_000])
 def test_a_body_that_is_no_json_object_is_malformed(client: TestClient, body: bytes) -> None:
-    assert error(client.post("/api/ask", content=body, headers={"Content-Type": "application/json"}), 400)["code"] == "malformed"
+    fault = error(client.post("/api/ask", content=body, headers={"Content-Type": "application/json"}), 400)
+    assert fault["code"] == "malformed"
+    assert not {"Expecting", "codec", "recursion"} & set(fault["message"].split())  # the parser's English stays with us
 
 
 def test_a_body_that_is_too_large_is_stopped_while_it_is_read(client: TestClient) -> None:
@@ -93,9 +105,8 @@ def test_a_body_that_is_too_large_is_stopped_while_it_is_read(client: TestClient
         for _ in range(MAX_BODY // 1024 + 2):
             yield b" " * 1024
 
-    assert (
-        error(client.post("/api/ask", content=parts(), headers={"Content-Type": "application/json"}), 413)["code"] == "too_large"
-    )
+    fault = error(client.post("/api/ask", content=parts(), headers={"Content-Type": "application/json"}), 413)
+    assert fault["code"] == "too_large" and "64 KiB" in fault["message"]
 
 
 def test_other_content_types_are_refused(client: TestClient) -> None:
@@ -106,6 +117,36 @@ def test_unknown_addresses_and_methods_have_the_same_shape(client: TestClient) -
     assert error(client.get("/api/finnes-ikke"), 404)["code"] == "not_found"
     assert error(client.get("/finnes-ikke"), 404)["code"] == "not_found"
     assert error(client.get("/api/ask"), 405)["code"] == "method_not_allowed"
+    assert client.get("/api/ask").headers["allow"] == "POST"
+    assert error(client.post("/lest/blogs/regnskap/hms"), 405)["code"] == "method_not_allowed"
+    assert error(client.post("/gradio_api/queue/join", json={"x": 1}), 422)["code"] == "invalid_value"
+
+
+def test_a_monitor_may_ask_for_the_head_alone(client: TestClient) -> None:
+    assert client.head("/api/health").status_code == 200
+    assert client.head("/lest/blogs/regnskap/hms").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/gradio_api/upload"),
+        ("POST", "/gradio_api/component_server"),
+        ("POST", "/gradio_api/process_recording"),
+        ("POST", "/gradio_api/vibe-code"),
+        ("GET", "/gradio_api/file=/etc/passwd"),
+        ("GET", "/gradio_api/proxy=http://example.com/"),
+        ("GET", "/gradio_api/info"),
+    ],
+)
+def test_what_gradio_brings_beyond_the_chat_is_closed(client: TestClient, method: str, path: str) -> None:
+    error(client.request(method, path, files={"files": b"x"} if method == "POST" else None), 404)
+
+
+def test_the_chats_own_requests_are_limited_too(client: TestClient) -> None:
+    body = b" " * (MAX_CHAT_BODY + 1)
+    reply = client.post("/gradio_api/queue/join", content=body, headers={"Content-Type": "application/json"})
+    assert error(reply, 413)["code"] == "too_large"
 
 
 @pytest.mark.parametrize(
@@ -126,6 +167,10 @@ def test_health_is_up_at_once_and_ready_waits_for_the_index(settings: Settings) 
         reply = waiting.post("/api/ask", json={"question": "Hva er HMS?"})
         assert error(reply, 503)["code"] == "not_ready"
         assert reply.headers["retry-after"]
+        stream = waiting.post("/api/ask", json={"question": "Hva er HMS?"}, headers={"Accept": "text/event-stream"})
+        assert error(stream, 503)["code"] == "not_ready"
+        article = waiting.get("/lest/blogs/regnskap/hms")
+        assert article.status_code == 503 and "ikke klar" in article.text and article.text.startswith("<!doctype html>")
         assert waiting.get("/").status_code == 200
 
 
@@ -154,11 +199,104 @@ def test_an_article_cannot_smuggle_a_script_into_the_reader_page(content: Any, t
 
 
 def test_every_reply_forbids_sniffing_and_framing_by_others(client: TestClient) -> None:
-    for path in ("/", "/api/health", "/lest/blogs/regnskap/hms"):
+    for path in ("/", "/api/health", "/api/nei", "/lest/blogs/regnskap/hms", "/lest/nei"):
         headers = client.get(path).headers
         assert headers["x-content-type-options"] == "nosniff"
-        assert "frame-ancestors" in headers["content-security-policy"]
+        assert headers["referrer-policy"]
+        policy = headers["content-security-policy"]
+        assert "frame-ancestors" in policy and "//" not in policy and "*" not in policy
+        assert policy.startswith("default-src 'self'" if path == "/" else "default-src 'none'")
 
 
-def test_openapi_names_the_routes(client: TestClient) -> None:
-    assert {"/api/ask", "/api/search", "/api/health", "/api/ready"} <= set(client.get("/openapi.json").json()["paths"])
+def test_openapi_describes_requests_and_answers(client: TestClient) -> None:
+    described = client.get("/openapi.json").json()
+    assert {"/api/ask", "/api/search", "/api/health", "/api/ready"} <= set(described["paths"])
+    ask = described["paths"]["/api/ask"]["post"]
+    fields = ask["requestBody"]["content"]["application/json"]["schema"]["properties"]
+    assert list(fields) == ["question", "history", "role", "page"]
+    assert ask["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].endswith("/Answer")
+    assert list(described["components"]["schemas"]["Answer"]["properties"]) == ANSWER
+
+
+class Breaking(Assistant):
+    """An assistant with a fault of its own, in the middle of an answer."""
+
+    def ask(self, ask: Ask) -> Answer:
+        raise ValueError("/hemmelig/sti")
+
+    def stream(self, ask: Ask) -> Iterator[Event]:
+        yield Event("status", {"stage": "Leter"})
+        raise ValueError("/hemmelig/sti")
+
+    def manifest(self) -> dict[str, object]:
+        return {}
+
+
+def test_a_fault_of_our_own_tells_nothing_of_the_inside(settings: Settings) -> None:
+    with TestClient(create_app(Breaking(settings)), raise_server_exceptions=False) as client:
+        assert error(client.post("/api/ask", json={"question": "Hva?"}), 500) == {"code": "internal", "message": UNEXPECTED}
+        stream = client.post("/api/ask", json={"question": "Hva?"}, headers={"Accept": "text/event-stream"}).text
+        last = stream.strip().split("\n\n")[-1].split("\n")
+        assert last[0] == "event: error"
+        assert json.loads(last[1].removeprefix("data: "))["error"] == {"code": "internal", "message": UNEXPECTED}
+
+
+class Endless(Assistant):
+    """An assistant that never ends by itself, and tells when it was stopped."""
+
+    stopped = Flag()
+
+    def stream(self, ask: Ask) -> Iterator[Event]:
+        try:
+            while True:
+                yield Event("token", {"text": "og "})
+        finally:
+            self.stopped.set()
+
+    def manifest(self) -> dict[str, object]:
+        return {}
+
+
+def test_a_stream_stops_when_its_reader_leaves(settings: Settings) -> None:
+    endless = Endless(settings)
+    sent: list[Any] = []
+    left = asyncio.Event()
+    headers = [(b"content-type", b"application/json"), (b"accept", b"text/event-stream")]
+    scope: dict[str, Any] = {"type": "http", "http_version": "1.1", "scheme": "http", "server": ("localhost", 80)}
+    scope |= {"method": "POST", "path": "/api/ask", "root_path": "", "query_string": b"", "headers": headers}
+    bodies = [{"type": "http.request", "body": b'{"question": "Hva?"}', "more_body": False}]
+
+    async def receive() -> Any:
+        if bodies:
+            return bodies.pop()
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        if len(sent) > 5:
+            left.set()
+
+    async def talk() -> None:
+        await asyncio.wait_for(create_app(endless)(scope, receive, send), 30)
+
+    asyncio.run(talk())
+    assert endless.stopped.wait(5)
+
+
+def test_a_taken_port_and_a_foreign_host_stop_the_start_before_anything_is_loaded(settings: Settings) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        waiting = Assistant(settings)
+        with pytest.raises(HmsError, match=rf"port {port} .* er opptatt; .* --port eller HMS_PORT\.$"):
+            serve(waiting, Settings(port=port))
+        with pytest.raises(HmsError, match=r"^HMS_HOST er «192\.0\.2\.1»"):
+            serve(waiting, Settings(host="192.0.2.1"))
+        assert not waiting.ready and waiting.status == Assistant(settings).status
+
+
+def test_the_program_ends_with_one_sentence_and_2() -> None:
+    done = subprocess.run([sys.executable, "app.py", "--port", "x"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "HMS_PORT er «x», men må være et heltall fra 1 til 65535.\n")

@@ -1,10 +1,12 @@
 """How the page shows an answer: links, sources, and everything from outside escaped."""
 
+from collections.abc import Iterator
+
 from assistant import phrases
 from assistant.chat import Assistant
 from assistant.settings import Settings
-from assistant.types import Answer, Citation, Notice, Page
-from assistant.ui import NO_SOURCES, build, converse, linked, sources_html
+from assistant.types import Answer, Ask, Citation, Event, Notice, Page
+from assistant.ui import NO_SOURCES, UNEXPECTED, build, converse, day, linked, sources_html
 
 CITATION = Citation(1, "/lest/a#krav:~:text=x%2Cy", "Tittel <b>", "Krav", 'sitat <script> "x"', updated="2025-11-20")
 ANSWER = Answer("1", "?", "answered", r"Ja \[2\] [1] og [9]", "nb", citations=(CITATION,))
@@ -17,7 +19,7 @@ def test_markers_are_links_to_their_sources_and_other_brackets_stay() -> None:
 def test_sources_show_title_section_quote_date_and_link_escaped() -> None:
     html = sources_html(ANSWER)
     assert "Tittel &lt;b&gt;" in html and "sitat &lt;script&gt; &quot;x&quot;" in html
-    assert "Oppdatert 2025-11-20" in html and 'href="/lest/a#krav:~:text=x%2Cy" target="_blank" rel="noopener"' in html
+    assert "Oppdatert 20.11.2025" in html and 'href="/lest/a#krav:~:text=x%2Cy" target="_blank" rel="noopener"' in html
     assert "<script" not in html
 
 
@@ -56,3 +58,25 @@ def test_gradios_messages_are_read_as_turns(assistant: Assistant) -> None:
 
 def test_the_page_can_be_built_before_the_index_is_there(settings: Settings) -> None:
     assert build(Assistant(settings)).title == "HMS-assistenten"
+
+
+def test_a_question_before_the_index_is_there_is_answered_with_what_is_being_waited_for(settings: Settings) -> None:
+    box, history, *_ = list(converse(Assistant(settings), "Hva er HMS?", []))[-1]
+    assert box == "Hva er HMS?"
+    assert "ikke klar" in history[-1]["content"]
+
+
+class Breaking(Assistant):
+    """An assistant with a fault of its own."""
+
+    def stream(self, ask: Ask) -> Iterator[Event]:
+        raise ValueError("/hemmelig/sti")
+
+
+def test_a_fault_of_our_own_leaves_nobody_waiting(settings: Settings) -> None:
+    box, history, *_ = list(converse(Breaking(settings), "Hva er HMS?", []))[-1]
+    assert (box, history[-1]["content"]) == ("Hva er HMS?", UNEXPECTED)
+
+
+def test_dates_are_written_as_norwegians_do_and_other_words_stay() -> None:
+    assert [day("2025-11-20"), day("høsten 2025")] == ["20.11.2025", "høsten 2025"]
