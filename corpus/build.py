@@ -14,7 +14,7 @@ import os
 import secrets
 import shutil
 import socket
-from array import array
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from corpus import dense
@@ -33,6 +34,7 @@ from corpus.lexical import Lexical
 from corpus.markdown import blocks
 
 T = TypeVar("T")
+WORDS = "words.npz"  # of a version: every passage as numbered words, so that an unchanged one is not read again
 NEARLY_FULL = 2_000_000  # bytes; a build that fails with less left failed for that
 Progress = Callable[[str, int, int], None]  # stage in Norwegian, done, of how many
 
@@ -79,16 +81,17 @@ def build(
 
 
 def _chunker() -> str:
-    """What decides how an article becomes chunks: a digest of the code that does it, so that nobody has to count versions."""
+    """What decides how an article becomes chunks and terms: a digest of the code that does it, so that nobody has to count
+    versions."""
     digest = sha256()
-    for name in ("normalise", "article", "markdown", "chunk"):
+    for name in ("normalise", "article", "markdown", "chunk", "language", "lexical"):
         digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
     return digest.hexdigest()[:8]
 
 
 def _update(folder: Path, target: Manifest, articles: Sequence[Article], embedder: dense.Embedder, progress: Progress) -> Summary:
     """Write, verify and swap in the version that `target` describes, unless the live one already is it."""
-    live = _reusable(folder, target, embedder)
+    live, read = _reusable(folder, target, embedder)
     known = {path: entry.hash for path, entry in live.entries.items()} if live else {}
     changed = sum(known.get(article.path) != article.hash for article in articles)
     removed = len(known.keys() - {article.path for article in articles})
@@ -96,7 +99,7 @@ def _update(folder: Path, target: Manifest, articles: Sequence[Article], embedde
         if live and not changed and not removed and _same(live.manifest, target):
             return Summary(live.manifest, 0, 0, rebuilt=False)
         with _new_version(folder, target.id) as place:
-            manifest = _write(place, target, articles, live, embedder, progress)
+            manifest = _write(place, target, articles, (live, read), embedder, progress)
             progress("Kontrollerer indeksen", 0, 1)
             open_version(place, manifest, embedder).vectors.close()
     finally:
@@ -109,66 +112,104 @@ def _same(live: Manifest, target: Manifest) -> bool:
     return (live.rejected, live.content, live.base_url) == (target.rejected, target.content, target.base_url)
 
 
-def _reusable(folder: Path, target: Manifest, embedder: dense.Embedder) -> Index | None:
-    """The live index, if its chunks and vectors can be taken over; a damaged one cannot."""
+def _reusable(folder: Path, target: Manifest, embedder: dense.Embedder) -> "tuple[Index | None, _Words]":
+    """The live index and its words, if they can be taken over; a damaged one cannot."""
     try:
         live = open_index(folder, embedder)
     except IndexFault:
-        return None
-    if live.manifest.chunker == target.chunker:
-        return live
+        return None, _Words()
+    with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile):
+        if live.manifest.chunker == target.chunker:
+            return live, _Words(live.folder / WORDS)
     live.vectors.close()
-    return None
+    return None, _Words()
 
 
 def _write(
-    place: Path, target: Manifest, articles: Sequence[Article], live: Index | None, embedder: dense.Embedder, progress: Progress
+    place: Path,
+    target: Manifest,
+    articles: Sequence[Article],
+    taken_over: "tuple[Index | None, _Words]",
+    embedder: dense.Embedder,
+    progress: Progress,
 ) -> Manifest:
-    """All files of a version in `place`; chunks and vectors of unchanged articles come from the live one."""
+    """All files of a version in `place`; chunks, words and vectors of unchanged articles come from the live one."""
+    live, read = taken_over
     if live:
         shutil.copytree(live.folder / "chroma", place / "chroma")
     vectors = dense.Vectors(place / "chroma")
     old = {path: [f"{path}#{number}" for number in range(entry.chunks)] for path, entry in live.entries.items()} if live else {}
-    passages: list[Chunk] = []
+    documents: list[np.ndarray] = []
+    lines: list[bytes] = []
     fresh: list[Chunk] = []
     entries: list[Entry] = []
     for article in _counted(articles, "Deler opp artikler", progress):
+        before = len(lines)
         if live and article.path in old and live.entries[article.path].hash == article.hash:
-            own = [live.chunk(live.rows[key]) for key in old.pop(article.path)]
+            rows = [live.rows[key] for key in old.pop(article.path)]
+            documents += [read.passages[row] for row in rows]
+            lines += [live.line(row) for row in rows]
         else:
             own = chunks(article, blocks(article.body, article.first_line))
+            documents += [read.numbered(_weighted_text(chunk)) for chunk in own]
+            lines += [f"{to_json(chunk)}\n".encode() for chunk in own]
             fresh += own
-        passages += own
-        entries.append(Entry(article.path, article.title, article.file, article.hash, article.updated, len(own)))
+        entries.append(Entry(article.path, article.title, article.file, article.hash, article.updated, len(lines) - before))
     vectors.remove([key for keys in old.values() for key in keys])
     for start in _counted(range(0, len(fresh), dense.BATCH), "Lager vektorer", progress):
         part = fresh[start : start + dense.BATCH]
         vectors.add([chunk.id for chunk in part], embedder.documents([full_text(chunk) for chunk in part]))
     vectors.close()
     progress("Lager ordindeksen", 0, 1)
-    _write_words(place, passages)
-    (place / "chunks.jsonl").write_text("".join(to_json(chunk) + "\n" for chunk in passages), "utf-8")
+    _write_words(place, read.names, documents)
+    (place / "chunks.jsonl").write_bytes(b"".join(lines))
     (place / "articles.jsonl").write_text("".join(_line(article) for article in articles), "utf-8")
-    manifest = replace(target, articles=tuple(entries), chunks=len(passages))
+    manifest = replace(target, articles=tuple(entries), chunks=len(lines))
     (place / "manifest.json").write_text(json.dumps(asdict(manifest), ensure_ascii=False, indent=1), "utf-8")
     return manifest
 
 
-def _write_words(place: Path, passages: Sequence[Chunk]) -> None:
-    """The vocabulary and the BM25 matrix. Title and headings count twice: they say what the passage is about."""
-    numbers: dict[str, int] = {}  # of the distinct words: each is analysed once, however often it stands
+def _weighted_text(chunk: Chunk) -> str:
+    """What BM25 reads of a chunk. Title and headings count twice: they say what the passage is about."""
+    return f"{full_text(chunk)} {chunk.title} {' '.join(chunk.headings)}"
 
-    def numbered(text: str) -> "array[int]":  # subscripted for types only: Python 3.11 cannot
-        return array("I", (numbers.setdefault(word, len(numbers)) for word in words(text)))
 
-    documents = [numbered(f"{full_text(chunk)} {chunk.title} {' '.join(chunk.headings)}") for chunk in passages]
-    names = list(numbers)
-    known = vocabulary([names[number] for number in set(document)] for document in documents)
+class _Words:
+    """The words of passages as numbers, and what each number means; those of a finished version, when there is one."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._numbers: dict[str, int] = {}
+        self.passages: list[np.ndarray] = []
+        if file:
+            with np.load(file) as saved:
+                self._numbers = {name: number for number, name in enumerate(str(saved["names"]).split("\n"))}
+                self.passages = np.split(saved["words"], saved["ends"][:-1])
+
+    def numbered(self, text: str) -> np.ndarray:
+        """The words of a text as numbers, in order."""
+        numbers = self._numbers
+        return np.fromiter((numbers.setdefault(word, len(numbers)) for word in words(text)), dtype=np.uint32)
+
+    @property
+    def names(self) -> list[str]:
+        """The word of each number."""
+        return list(self._numbers)
+
+
+def _write_words(place: Path, names: Sequence[str], documents: Sequence[np.ndarray]) -> None:
+    """The words of every passage, the vocabulary and the BM25 matrix. Each distinct word is analysed once, however often it
+    stands."""
+    ends = np.cumsum([len(document) for document in documents])
+    used, flat = np.unique(np.concatenate(documents), return_inverse=True)  # words of what is gone are left behind
+    names = [names[number] for number in used]
+    np.savez(place / WORDS, names=np.array("\n".join(names)), words=flat.astype(np.uint32), ends=ends)
+    passage = np.repeat(np.arange(len(documents)), np.diff(ends, prepend=0))
+    held = np.unique(passage * len(names) + flat) % len(names)  # each word once for each passage that holds it
+    known = vocabulary(dict(zip(names, np.bincount(held, minlength=len(names)).tolist(), strict=True)))
     analyzer = Analyzer(known)
     terms = [analyzer.terms(name) for name in names]
-    Lexical.build([[term for number in document for term in terms[number]] for document in documents], analyzer).save(
-        place / "lexical"
-    )
+    own = (part.tolist() for part in np.split(flat, ends[:-1]))
+    Lexical.build(([term for number in part for term in terms[number]] for part in own), analyzer).save(place / "lexical")
     (place / "vocabulary.json").write_text(json.dumps(known, ensure_ascii=False), "utf-8")
 
 

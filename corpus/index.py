@@ -1,7 +1,7 @@
 """The index as it is read: chunks, BM25 and vectors under one manifest.
 
     <folder>/CURRENT                the id of the live version
-    <folder>/versions/<id>/         manifest.json  chunks.jsonl  articles.jsonl  vocabulary.json  lexical/  chroma/
+    <folder>/versions/<id>/         manifest.json  chunks.jsonl  articles.jsonl  vocabulary.json  words.npz  lexical/  chroma/
 
 Knows how an index lies on disk and what makes it whole; knows nothing of questions. Versions are written by `corpus.build`;
 nothing under a finished version is ever changed.
@@ -78,6 +78,10 @@ class Index:
     def chunk(self, row: int) -> Chunk:
         """The chunk of a row, read from disk."""
         return from_json(self._lines[row])
+
+    def line(self, row: int) -> bytes:
+        """The chunk of a row as it lies on disk."""
+        return self._lines[row]
 
     def page(self, path: str) -> list[Chunk]:
         """All chunks of an article, in order."""

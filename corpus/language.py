@@ -6,8 +6,7 @@ out, and beside them what stemming would lose: law names, account numbers, § re
 
 import functools
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 # "§ 3-1", "§ 14 A", "§ 2 A-1", "§ 3-3c": a letter may stand apart only when it is a capital ("§ 3-1 i loven" ends before "i").
@@ -66,13 +65,11 @@ def words(text: str) -> Iterator[str]:
         yield "§" + re.sub(r"[§\s]+", "", word) if word[0] == "§" else word
 
 
-def vocabulary(texts: Iterable[Iterable[str]]) -> dict[str, int]:
-    """From the words of each text: word → number of texts that hold it, if two or more do, for words of four letters or more
-    outside the stop words."""
-    counts: Counter[str] = Counter()
-    for text in texts:
-        counts.update({word for word in text if len(word) > 3 and word not in STOP and word[0].isalpha()})
-    return {word: count for word, count in counts.items() if count > 1}
+def vocabulary(counts: Mapping[str, int]) -> dict[str, int]:
+    """From word → number of texts that hold it: those of two texts or more, of four letters or more and no stop words."""
+    return {
+        word: count for word, count in counts.items() if count > 1 and len(word) > 3 and word[0].isalpha() and word not in STOP
+    }
 
 
 def split(word: str, vocabulary: Mapping[str, int]) -> tuple[str, str] | None:

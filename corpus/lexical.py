@@ -3,7 +3,7 @@
 Knows rows (0-based chunk numbers) and terms; knows nothing of articles, and stores nothing but its own matrix.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -26,12 +26,14 @@ class Lexical:
         self.analyzer = analyzer
 
     @classmethod
-    def build(cls, documents: Sequence[Sequence[str]], analyzer: Analyzer) -> Self:
+    def build(cls, documents: Iterable[Sequence[str]], analyzer: Analyzer) -> Self:
         """From the terms of each document; `analyzer` is the one that made them and will read the questions."""
         import bm25s
 
+        numbers: dict[str, int] = {}  # bm25s would number the terms anew each time in another order, and add them up so
+        numbered = [[numbers.setdefault(term, len(numbers)) for term in document] for document in documents]
         matrix = bm25s.BM25(method="lucene", k1=K1, b=B)
-        matrix.index([list(document) for document in documents], show_progress=False)
+        matrix.index((numbered, numbers), show_progress=False)
         return cls(matrix, analyzer)
 
     @classmethod

@@ -155,6 +155,35 @@ def test_a_damaged_index_is_said_and_mended_by_a_build(content: Writer, tmp_path
     assert best(tmp_path / "index", "faktura") == "/blogs/b"
 
 
+def test_damaged_words_are_read_again_by_the_next_build(content: Writer, tmp_path: Path) -> None:
+    folder = content(FILES)
+    build([folder], tmp_path / "index", EMBEDDER)
+    live = current(tmp_path / "index")
+    assert live is not None
+    (live / "words.npz").write_bytes(b"PK")
+    (folder / "blogs/d.md").write_text("Kontoplan for verktøy.", "utf-8")
+    assert build([folder], tmp_path / "index", EMBEDDER).changed == 4
+    assert best(tmp_path / "index", "kontoplan") == "/blogs/d"
+
+
+def test_an_updated_index_is_the_one_that_a_build_from_nothing_makes(content: Writer, tmp_path: Path) -> None:
+    folder = content(FILES)
+    build([folder], tmp_path / "updated", EMBEDDER)
+    (folder / "blogs/b/index.md").write_text("Avskrivning av maskiner og verneutstyr. Verneombudet velges.", "utf-8")
+    (folder / "blogs/a/index.md").unlink()
+    build([folder], tmp_path / "updated", EMBEDDER)
+    build([folder], tmp_path / "anew", EMBEDDER)
+    updated, anew = (open_index(tmp_path / name, EMBEDDER) for name in ("updated", "anew"))
+    assert updated.ids == anew.ids == ("/blogs/b#0", "/blogs/c#0")
+    assert [updated.line(row) for row in (0, 1)] == [anew.line(row) for row in (0, 1)]
+    for question in ("Hvem velger verneombudet?", "ferie", "faktura"):
+        terms = updated.lexical.analyzer.terms(question)
+        assert np.array_equal(updated.lexical.scores(terms), anew.lexical.scores(anew.lexical.analyzer.terms(question)))
+        assert dict(updated.nearest(question, 2)) == pytest.approx(dict(anew.nearest(question, 2)))
+    for index in (updated, anew):
+        index.vectors.close()
+
+
 def test_no_index_is_said(tmp_path: Path) -> None:
     with pytest.raises(IndexFault, match="ingen søkeindeks"):
         open_index(tmp_path / "index", EMBEDDER)
