@@ -1,4 +1,4 @@
-"""The command line of the corpus: build · train."""
+"""The command line of the corpus: build · check · train."""
 
 import argparse
 import os
@@ -12,7 +12,7 @@ from dotenv import load_dotenv
 from tqdm import tqdm
 
 from corpus import dense
-from corpus.article import ContentError
+from corpus.article import Article, ContentError, read_contents
 from corpus.build import build
 from corpus.index import IndexFault
 
@@ -29,6 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
     index.add_argument("--index", type=Path, default=Path(os.environ.get("HMS_INDEX") or HERE.parent / "index"))
     index.add_argument("--base-url", default=os.environ.get("HMS_BASE_URL", ""))
     index.set_defaults(run=_build)
+    checker = commands.add_parser("check", help="what should be mended in the articles")
+    checker.add_argument("content", type=Path, metavar="CONTENT_DIR")
+    checker.set_defaults(run=_check)
     trainer = commands.add_parser("train", help="train the shipped embedder")
     trainer.add_argument("content", nargs="+", type=Path, metavar="CONTENT_DIR")
     trainer.add_argument("--questions", type=Path, default=HERE / "questions" / "bank.jsonl")
@@ -57,6 +60,17 @@ def _build(options: argparse.Namespace) -> int:
     )
     print(f"Indeks {manifest.id} {'er tatt i bruk' if summary.rebuilt else 'var à jour'} i {options.index}")
     return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from corpus.check import check
+
+    articles = {each.path: each for each in read_contents([options.content]) if isinstance(each, Article)}
+    found = list(check(articles))
+    for each in found:
+        print(f"{each.file}:{each.line}  {each.kind}  «{each.quote}»  {each.message}")
+    print(f"{len(articles)} artikler, {len(found)} funn.")
+    return 1 if found else 0
 
 
 def _content_setting() -> list[Path]:
