@@ -7,7 +7,7 @@ body) and from the bank's natural questions. A question is worth much more than 
 
 import json
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from corpus import dense
-from corpus.article import Article, read_contents
+from corpus.article import Article, read_content
 from corpus.chunk import Chunk, body, chunks, full_text
 from corpus.markdown import Link, blocks
 
@@ -47,12 +47,18 @@ class Pair:
 
 @dataclass(frozen=True)
 class Question:
-    """A line of the bank: a natural question, earlier turns, and the article and heading that answer it."""
+    """A line of the bank: a natural question, earlier turns, and the article and heading that answer it.
+
+    `also` holds the further articles and headings that a comparison needs; `line` is the line in the file, from 1.
+    """
 
     question: str
     path: str
     heading: str
     turns: tuple[str, ...] = ()
+    also: tuple[tuple[str, str], ...] = ()
+    language: str = "nb"
+    line: int = 0
 
     @property
     def asked(self) -> str:
@@ -66,19 +72,15 @@ def train(contents: Sequence[Path], bank: Path, out: Path) -> Iterator[str]:
 
     torch.manual_seed(SEED)
     chance = random.Random(SEED)
-    articles = [each for each in read_contents(contents) if isinstance(each, Article)]
-    passages: dict[str, list[Chunk]] = {}
-    links: list[Link] = []
-    for article in articles:
-        parts = blocks(article.body, article.first_line)
-        passages[article.path] = chunks(article, parts)
-        links += [link for block in parts for link in block.links]
+    # A page that stands in two of the folders, ours and a site's own, is two texts of one article.
+    articles = [each for content in contents for each in read_content(content) if isinstance(each, Article)]
+    passages, links = read_passages(articles)
     questions, faults = read_bank(bank, passages)
     yield f"{len(articles)} articles, {len(questions)} questions; left out: {len(faults)} that name no article of these folders"
     chance.shuffle(questions)
     kept, taken = questions[: round(KEPT * len(questions))], questions[round(KEPT * len(questions)) :]
     structure = [*structure_pairs(articles, passages), *link_pairs(links, articles)]
-    asked = [pair for question in taken for pair in question_pairs(question, passages[question.path])]
+    asked = [pair for question in taken for pair in question_pairs(question, passages)]
     tokenizer = train_tokenizer([*(full_text(chunk) for own in passages.values() for chunk in own), *(q.asked for q in taken)])
     yield f"{len(structure)} structure pairs, {len(asked)} question pairs, {tokenizer.get_vocab_size()} tokens"
     matrix = torch.nn.EmbeddingBag(tokenizer.get_vocab_size(), DIMENSIONS, mode="mean")
@@ -89,27 +91,42 @@ def train(contents: Sequence[Path], bank: Path, out: Path) -> Iterator[str]:
     yield f"hit@k on {len(kept)} questions kept from training: {hits(dense.load(str(out)), kept, passages)}"
 
 
-def read_bank(file: Path, passages: dict[str, list[Chunk]]) -> tuple[list[Question], list[str]]:
-    """The bank's questions whose article and heading exist, and the lines of the others with the reason."""
+def read_passages(articles: Iterable[Article]) -> tuple[dict[str, list[Chunk]], list[Link]]:
+    """The passages of each path, and all links."""
+    passages: dict[str, list[Chunk]] = {}
+    links: list[Link] = []
+    for article in articles:
+        parts = blocks(article.body, article.first_line)
+        passages.setdefault(article.path, []).extend(chunks(article, parts))
+        links += [link for block in parts for link in block.links]
+    return passages, links
+
+
+def read_bank(file: Path, passages: Mapping[str, Sequence[Chunk]]) -> tuple[list[Question], list[str]]:
+    """The bank's questions whose articles and headings exist, and the lines of the others with the reason."""
     questions: list[Question] = []
     faults: list[str] = []
-    headings = {path: {each for chunk in own for each in ("", *chunk.headings)} for path, own in passages.items()}
+    headings = {path: {"", *(each for chunk in own for each in (chunk.title, *chunk.headings))} for path, own in passages.items()}
     for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
         record = json.loads(line)
-        path, heading = record["url"], record["heading"]
-        if path not in headings:
-            faults.append(f"line {number}: no article {path}")
-        elif heading not in headings[path] and heading != passages[path][0].title:
-            faults.append(f"line {number}: no heading «{heading}» in {path}")
+        also = tuple((path, heading) for path, heading in record.get("also", ()))
+        for path, heading in ((record["url"], record["heading"]), *also):
+            if path not in headings:
+                faults.append(f"line {number}: no article {path}")
+                break
+            if heading not in headings[path]:
+                faults.append(f"line {number}: no heading «{heading}» in {path}")
+                break
         else:
-            questions.append(Question(record["question"], path, heading, tuple(record.get("turns", ()))))
+            turns = tuple(record.get("turns", ()))
+            questions.append(Question(record["question"], record["url"], record["heading"], turns, also, record["lang"], number))
     return questions, faults
 
 
 def structure_pairs(articles: Iterable[Article], passages: dict[str, list[Chunk]]) -> Iterator[Pair]:
     """Title, description and heading with the passages they stand over."""
     for article in articles:
-        own = passages[article.path]
+        own = [chunk for chunk in passages[article.path] if chunk.title == article.title]
         for chunk in own:
             yield Pair(" ".join((article.title, *chunk.headings[-1:])), body(chunk), article.path)
             if chunk.headings:
@@ -130,13 +147,21 @@ def link_pairs(links: Iterable[Link], articles: Iterable[Article]) -> Iterator[P
             yield Pair(link.text, f"{target.title}\n{target.description}", target.path)
 
 
-def question_pairs(question: Question, own: Sequence[Chunk]) -> Iterator[Pair]:
-    """A question with each passage under the heading that answers it (the opening passages when it names none)."""
-    under = [chunk for chunk in own if question.heading in chunk.headings[-1:]] or [
-        chunk for chunk in own if question.heading in chunk.headings
-    ]
-    for chunk in (under or [chunk for chunk in own if not chunk.headings] or list(own))[:2]:
-        yield Pair(question.asked, full_text(chunk), question.path)
+def question_pairs(question: Question, passages: Mapping[str, Sequence[Chunk]]) -> Iterator[Pair]:
+    """A question with the passages that answer it."""
+    for path, heading in ((question.path, question.heading), *question.also):
+        for chunk in answering(passages[path], heading)[:2]:
+            yield Pair(question.asked, full_text(chunk), path)
+
+
+def answering(own: Sequence[Chunk], heading: str) -> list[Chunk]:
+    """The passages of an article under a heading; the opening ones when none is named."""
+    return (
+        [chunk for chunk in own if heading in chunk.headings[-1:]]
+        or [chunk for chunk in own if heading in chunk.headings]
+        or [chunk for chunk in own if not chunk.headings]
+        or list(own)
+    )
 
 
 def train_tokenizer(texts: Iterable[str]) -> "Tokenizer":

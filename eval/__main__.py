@@ -1,4 +1,4 @@
-"""The command line of the measurements: run · compare · check · bench."""
+"""The command line of the measurements: run · compare · check · bank · bench."""
 
 import argparse
 import json
@@ -65,6 +65,11 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("files", type=Path, nargs="+", metavar="FILE.jsonl")
     check.add_argument("--content", type=Path, nargs="+", metavar="DIR", help="content folders (default: the settings' own)")
     check.set_defaults(run=_check)
+    bank = commands.add_parser("bank", help="whether the question bank is sound, and what it is like")
+    bank.add_argument("content", type=Path, nargs="+", metavar="CONTENT_DIR")
+    bank.add_argument("--questions", type=Path, default=QUESTIONS, metavar="FILE")
+    bank.add_argument("--apart", type=Path, nargs="*", default=[], metavar="FILE.jsonl", help="what is measured with")
+    bank.set_defaults(run=_bank)
     bench = commands.add_parser("bench", help="measure building, starting, answering and memory")
     bench.add_argument("content", type=Path, nargs="*", metavar="CONTENT")
     bench.add_argument("--questions", type=Path, default=QUESTIONS, metavar="FILE")
@@ -168,6 +173,31 @@ def _check(options: argparse.Namespace) -> int:
         print(f"{fault.id} (spørsmål {fault.line}): {fault.message}")
     print(f"{len(records)} spørsmål, {len(found)} feil")
     return 1 if found else 0
+
+
+def _bank(options: argparse.Namespace) -> int:
+    from collections import Counter
+
+    import numpy as np
+
+    from corpus.article import Article, read_content
+    from corpus.train import read_bank, read_passages
+    from eval import dataset, validate
+
+    passages, _ = read_passages(each for root in options.content for each in read_content(root) if isinstance(each, Article))
+    questions, strange = read_bank(options.questions, passages)
+    apart = [record for file in options.apart for record in dataset.read(file)]
+    found = list(validate.bank_faults(questions, apart))
+    for line in strange + [f"line {line}: {fault}" for line, fault in found]:
+        print(line)
+    shares = np.percentile([validate.overlap(question, passages) for question in questions], [10, 25, 50, 75, 90])
+    languages = Counter(question.language for question in questions)
+    talks = sum(bool(question.turns) for question in questions)
+    print(f"{len(questions)} spørsmål over {len({each.path for each in questions})} sider, {talks} samtaler; "
+          f"{', '.join(f'{name} {count / len(questions):.0%}' for name, count in languages.most_common())}")  # fmt: skip
+    print("andel av ordene som står i avsnittet (10, 25, 50, 75, 90 %): " + " ".join(f"{share:.2f}" for share in shares))
+    print(f"{len(strange)} som ikke kan brukes, {len(found)} like andre")
+    return 1 if strange or found else 0
 
 
 def _bench(options: argparse.Namespace) -> int:

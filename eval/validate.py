@@ -1,6 +1,6 @@
-"""Whether the questions of a file can be used: the pages are there, the facts stand in them, and nothing is asked twice.
+"""Whether questions can be used, to measure with or to train on: what they name is there, and nothing is asked twice.
 
-Knows the question files' format and the articles; knows nothing of answers. A question file that passes can still be a bad one,
+Knows the question files, the question bank and the articles; knows nothing of answers. A file that passes can still be a bad one,
 but what it asks for can be found.
 """
 
@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corpus.article import Article, read_contents
+from corpus.chunk import Chunk, body
 from corpus.language import STOP, words
+from corpus.train import Question, answering
 from eval.dataset import Record
 from eval.metrics import fold
 from eval.run import compared, plain_text
@@ -18,6 +20,7 @@ from eval.run import compared, plain_text
 ECHO = 0.8  # of a question's telling words in one heading: such a question tests nothing
 ECHO_WORDS = 4  # shorter ones cannot avoid it
 ALIKE = 0.8  # of the words of two questions shared: one of them is enough
+LIKE_MEASURED = 0.6  # of the words shared with a question that is measured with: it would be learnt by heart
 HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
 
 
@@ -82,7 +85,7 @@ def _echoes(record: Record, articles: Mapping[str, Article]) -> Iterator[str]:
 def _doubles(record: Record, seen: list[tuple[frozenset[str], str]]) -> Iterator[str]:
     """Notes the question among `seen`; one that shares most of its words with an earlier one is a double of it."""
     mine = frozenset(words(" ".join((*record.turns, record.question))))
-    double = next((key for theirs, key in seen if len(mine & theirs) >= ALIKE * max(len(mine), len(theirs))), None)
+    double = next((key for theirs, key in seen if alike(mine, theirs) >= ALIKE), None)
     seen.append((mine, record.id))
     if double:
         yield f"ligner for mye på {double}"
@@ -91,3 +94,42 @@ def _doubles(record: Record, seen: list[tuple[frozenset[str], str]]) -> Iterator
 def telling(text: str) -> frozenset[str]:
     """The words of a text that are no function words."""
     return frozenset(word for word in words(text) if word not in STOP)
+
+
+# The question bank
+
+
+def bank_faults(questions: Sequence[Question], apart: Sequence[Record]) -> Iterator[tuple[int, str]]:
+    """(line, fault) of each question of the bank that is asked before it or in one of the records kept `apart`."""
+    measured: dict[str, list[frozenset[str]]] = {}
+    for record in apart:
+        asked = told(" ".join((*record.turns, record.question)))
+        for word in asked:
+            measured.setdefault(word, []).append(asked)
+    before: dict[str, list[tuple[frozenset[str], int]]] = {}
+    for question in questions:
+        mine = told(question.asked)
+        near = {each for word in mine for each in measured.get(word, ())}
+        if any(alike(mine, theirs) >= LIKE_MEASURED for theirs in near):
+            yield question.line, f"ligner for mye på et spørsmål som måles: {question.question}"
+        own = before.setdefault(question.path, [])
+        if double := next((line for theirs, line in own if alike(mine, theirs) >= ALIKE), None):
+            yield question.line, f"ligner for mye på linje {double}: {question.question}"
+        own.append((mine, question.line))
+
+
+def told(text: str) -> frozenset[str]:
+    """The words of a text; of one that has no others, its function words too."""
+    return telling(text) or frozenset(words(text))
+
+
+def alike(mine: frozenset[str], theirs: frozenset[str]) -> float:
+    """The share of the words of two texts that both have (Jaccard)."""
+    return len(mine & theirs) / max(len(mine | theirs), 1)
+
+
+def overlap(question: Question, passages: Mapping[str, Sequence[Chunk]]) -> float:
+    """The share of a question's words that stand in the passages that answer it. Near 1 it teaches nothing but words."""
+    asked = told(question.question)
+    text = " ".join(f"{' '.join(chunk.headings)} {body(chunk)}" for chunk in answering(passages[question.path], question.heading))
+    return len(asked & frozenset(words(text))) / max(len(asked), 1)
