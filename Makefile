@@ -35,7 +35,7 @@ check: install-dev
 	$(PY) -m mypy
 
 eval: install-dev
-	$(PY) -m eval run eval/questions/shipped.jsonl $(ARGS)
+	$(PY) -m eval report $(ARGS)
 
 bench: install-dev
 	$(PY) -m eval bench $(ARGS)

@@ -187,6 +187,13 @@ class Assistant:
                 yield Event("citation", each)
         yield Event("answer", Answer(**{**whole, "elapsed_ms": round(1000 * (time.perf_counter() - begun))}))
 
+    def confidence(self, ask: Ask) -> float | None:
+        """How far the best passage is above the ground that an answer needs (below 0: none); None when nothing is searched for."""
+        found = self._retrieve(ask)
+        if not found.passages or self._extractor is None:
+            return None
+        return round(self._extractor.evidence(found.question, found.passages[0]).margin, 4)
+
     def search(self, ask: Ask, limit: int = 10) -> list[dict[str, object]]:
         """The best passages for a question, best first, ranked as for asking. Raises QuestionError, NotReadyError."""
         return [

@@ -77,9 +77,9 @@ class Evidence:
     words: int
 
     @property
-    def enough(self) -> bool:
-        """Whether this is ground for an answer (thresholds: eval/LOG.md, 2026-11-24)."""
-        return self.score - UNKNOWN * self.unknown >= LEAST + LEAST_SHORT / max(self.words, 2)
+    def margin(self) -> float:
+        """How far this is above the ground that an answer needs; below 0 there is none (bounds: eval/LOG.md, 2026-11-24)."""
+        return self.score - UNKNOWN * self.unknown - LEAST - LEAST_SHORT / max(self.words, 2)
 
 
 class Extractor:
@@ -91,7 +91,7 @@ class Extractor:
 
     def extract(self, question: Question, passages: Sequence[Passage]) -> list[Pick]:
         """The units that answer, in reading order; empty when the passages are no ground for an answer."""
-        if not passages or not self.evidence(question, passages[0]).enough:
+        if not passages or self.evidence(question, passages[0]).margin < 0:
             return []
         return arrange(choose(self._scored(question, passages[:READ]), bool(ASKS_LIST.search(question.text))))
 

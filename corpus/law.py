@@ -28,10 +28,11 @@ DATED = re.compile(
     re.IGNORECASE,
 )
 MONTHS = "januar februar mars april mai juni juli august september oktober november desember".split()
-WORD = re.compile(r"[A-Za-zÆØÅæøå][\wæøåÆØÅ-]*")
+WORD = re.compile(r"[A-Za-zÆØÅæøå][\w-]*")
 # Words between a law's name and its paragraph, and between a paragraph and its law.
 NAME_THEN = re.compile(r"\.?(?:s|en|ens)?[\s,(]*(?:kapittel\s+\w+(?:\s+[A-Z])?,?\s*)?(?:bestemmelsen\w*\s+i\s+)?$")
 THEN_NAME = re.compile(r"^\s*(?:\w+\s+ledd\s*)?(?:(?:bokstav|nr\.?)\s+\w+\s*)?(?:i|av|etter)\s+(?:den\s+)?$", re.IGNORECASE)
+JOINED = re.compile(r"[A-Za-zÆØÅæøå]+-\s+og\s+[a-zæøå]+")
 LONGEST = 14  # words of a name; longer official titles are known by their first words
 
 
@@ -175,6 +176,9 @@ def _name_at(text: str, words: list[re.Match[str]], place: int) -> _Name | None:
             if key := _names().get(" ".join(text[start:end].lower().split())):
                 return _Name(key, start, end)
         return None
+    if first.endswith("-") and (pair := JOINED.match(text, start)):  # "brann- og eksplosjonsvernloven"
+        key = _names().get(_indefinite(" ".join(pair[0].lower().split())))
+        return _Name(key, start, pair.end()) if key else None
     key = _names().get(first) or _names().get(_indefinite(first))
     # An abbreviation is one only when a paragraph or a full stop follows ("aml. § 7-1"): "asl" may be anything.
     if key and len(first) <= 6 and not first.endswith("loven") and not re.match(r"\.?\s*(?:§|kap)", text[words[place].end() :]):

@@ -71,7 +71,7 @@ CUSTOM_ID = re.compile(r"\s*\{[^{}]*#([^\s{}]+)[^{}]*\}\s*$")
 LEADS_IN = re.compile(r":$|\b(?:nedenfor|følgende|under viser|disse)\b", re.IGNORECASE)
 SENTENCE_END = re.compile(r"(?<=[.!?…])[\"”»)]*\s+(?=[\"“«(]?[A-ZÆØÅÉ0-9])")
 ABBREVIATION = re.compile(
-    r"(?:^|[\s(«\"])(?:f\.eks|bl\.a|m\.m|o\.l|d\.v\.s|dvs|osv|mv|ca|nr|pkt|kap|jf|jfr|evt|inkl|ekskl|mill|mrd|kr|st|art|tlf|min|maks|"
+    r"(?:^|[\s(«\"])(?:f\.eks|bl\.a|m\.m|o\.l|d\.v\.s|dvs|osv|mv|ca|nr|pkt|kap|jf|jfr|evt|inkl|ekskl|mill|mrd|kr|st|art|tlf|min|maks|kl|"
     r"eks|ev|pga|p\.g\.a|iht|ift|mht|vedr|vs|Inc|Ltd|Co|Dr|Prof|aml|asl|mval|rskl|bokfl|ftrl|sktl|(?-i:[A-ZÆØÅ]))\.$|^\d{1,2}\.$",
     re.IGNORECASE,
 )

@@ -1,4 +1,4 @@
-"""The command line of the measurements: run · compare · check · bank · bench."""
+"""The command line of the measurements: run · report · compare · check · bank · bench."""
 
 import argparse
 import json
@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from eval.run import Judge, Row, Target
+    from eval.dataset import Row
+    from eval.run import Judge, Target
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+SHARED = ROOT.parent / "shared"  # where this is built lie a real blog and NorQuAD; elsewhere those parts are left out
 QUESTIONS = HERE.parent / "corpus" / "questions" / "bank.jsonl"
 SITE = "https://www.example.no"  # for an index without a site of its own, when links are to be checked against a built one
 SHARES = ("hit@1", "hit@5", "hit@10", "mrr@10", "ndcg@10", "facts", "cited", "facts_and_cited", "abstained", "as_expected")
@@ -57,6 +59,14 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--site", type=Path, metavar="DIR", help="the built site to check links against; built there when empty")
     run.add_argument("--base-url", help="the site that the citations lead to")
     run.set_defaults(run=_run)
+    report = commands.add_parser("report", help="everything: shipped and real articles, baselines, NorQuAD; a page to read")
+    report.add_argument("--blog", type=Path, default=SHARED / "blog" / "content", metavar="DIR", help="a real blog's content")
+    report.add_argument("--norquad", type=Path, default=SHARED / "norquad", metavar="DIR")
+    report.add_argument(
+        "--tutorial", action="store_true", help="also what a LangChain tutorial builds (minutes of building, once)"
+    )
+    report.add_argument("--out", type=Path, metavar="DIR")
+    report.set_defaults(run=_report)
     compare = commands.add_parser("compare", help="what changed between two runs")
     compare.add_argument("before", type=Path, metavar="A")
     compare.add_argument("after", type=Path, metavar="B")
@@ -73,7 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="measure building, starting, answering and memory")
     bench.add_argument("content", type=Path, nargs="*", metavar="CONTENT")
     bench.add_argument("--questions", type=Path, default=QUESTIONS, metavar="FILE")
-    bench.add_argument("--out", type=Path, metavar="FILE.json")
+    bench.add_argument("--sizes", type=int, nargs="+", metavar="N", help="over so many articles, made up where there are too few")
+    bench.add_argument("--tutorial", action="store_true", help="beside it what a LangChain tutorial builds, as ratios")
+    bench.add_argument("--out", type=Path, default=ROOT / "out" / "bench", metavar="DIR", help="for bench.json and bench.svg")
     bench.set_defaults(run=_bench)
     return parser
 
@@ -88,6 +100,24 @@ def _run(options: argparse.Namespace) -> int:
     for line in table(report):
         print(line)
     print(f"\n{out / 'records.jsonl'}\n{out / 'summary.json'}")
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from eval.full import measure
+    from eval.report import write
+
+    out: Path = options.out or ROOT / "out" / f"report-{datetime.now():%Y%m%d-%H%M%S}"
+    blog, quad = (folder if folder.is_dir() else None for folder in (options.blog, options.norquad))
+    report = measure(out, blog, quad, options.tutorial, _progress)
+    write(report, out / "report.html")
+    for name, table in report.tables.items():
+        print(f"\n{name}")
+        columns = list(dict.fromkeys(column for row in table.values() for column in row))
+        print(" " * 24 + " ".join(f"{column:>16}" for column in columns))
+        for key, row in table.items():
+            print(f"{key:24}" + " ".join(f"{row[column]:16.3f}" if column in row else f"{'–':>16}" for column in columns))
+    print(f"\n{out / 'report.html'}")
     return 0
 
 
@@ -201,15 +231,26 @@ def _bank(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from eval.bench import bench
+    from eval import bench
 
-    figures = bench(
-        options.content or _own_content(), options.questions, lambda stage: print(f"… {stage}", file=sys.stderr, flush=True)
-    )
-    for name, value in figures.items():
-        print(f"{name:32} {value:10,.1f}")
-    if options.out:
-        options.out.write_text(json.dumps(figures, indent=1), "utf-8")
+    def progress(stage: str) -> None:
+        print(f"… {stage}", file=sys.stderr, flush=True)
+
+    contents = options.content or _own_content()
+    options.out.mkdir(parents=True, exist_ok=True)
+    if options.sizes:
+        figures = bench.growth(contents, options.questions, options.sizes, progress)
+        bench.plot(figures, options.out / "bench.svg")
+        columns = {f"{size} articles": own for size, own in figures.items()}
+    else:
+        columns = {"as it is": bench.bench(contents, options.questions, progress)}
+    if options.tutorial:
+        columns |= bench.against_tutorial(contents, options.questions, list(columns.values())[-1], ROOT / "out" / "cache")
+    (options.out / "bench.json").write_text(json.dumps(columns, indent=1), "utf-8")
+    print(" " * 32 + "".join(f"{name:>18}" for name in columns))
+    for name in next(iter(columns.values())):
+        print(f"{name:32}" + "".join(f"{own[name]:18,.2f}" if name in own else f"{'–':>18}" for own in columns.values()))
+    print(f"\n{options.out / 'bench.json'}")
     return 0
 
 

@@ -7,6 +7,8 @@ port; the project's own index is not touched. Figures hold for the machine they 
 import contextlib
 import json
 import os
+import random
+import re
 import shutil
 import socket
 import statistics
@@ -14,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +32,16 @@ STARTS = 3  # of which the median counts; the first also waits for the disk
 PATIENCE = 300  # seconds for a server to answer
 MEGABYTE = 1_000_000
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
+
+SECTION = re.compile(r"(?m)^(?=## )")
+FRONT = re.compile(r"\A\ufeff?---\n.*?\n---\n", re.DOTALL)
+MIN_WORDS, SECTIONS = 15, 8  # of a section; of a made-up article
+SEED = 20_260_101
+PLOTTED = {
+    "seconds": ("build_s", "build_one_changed_s", "build_unchanged_s", "start_to_first_answer_s"),
+    "milliseconds": ("ask_p50_ms", "ask_p95_ms", "ask_p99_ms"),
+    "megabytes": ("build_peak_mb", "serving_rss_after_questions_mb", "index_mb"),
+}
 
 Progress = Callable[[str], None]
 
@@ -53,6 +65,71 @@ def bench(contents: Sequence[Path], questions: Path, progress: Progress = lambda
         work = Path(place)
         copies = [Path(shutil.copytree(content, work / f"content{number}")) for number, content in enumerate(contents)]
         return _building(copies, work / "index", progress) | _serving(copies, work / "index", asked, progress)
+
+
+def growth(
+    contents: Sequence[Path], questions: Path, sizes: Sequence[int], progress: Progress = lambda _: None
+) -> dict[int, dict[str, float]]:
+    """The figures over contents of different sizes, by number of articles."""
+    found = {}
+    for size in sizes:
+        with tempfile.TemporaryDirectory(prefix="hms-articles-") as place:
+            progress(f"{size} articles")
+            recombine(contents, Path(place), size)
+            found[size] = bench([Path(place)], questions, progress)
+    return found
+
+
+def recombine(contents: Sequence[Path], out: Path, size: int) -> None:
+    """Write `size` articles to `out`: those of the content folders, then new ones made of sections of several of them.
+
+    The same for the same contents. Raises BenchError when there is no article to begin with.
+    """
+    texts = [text for content in contents for file in sorted(content.rglob("*.md")) if (text := file.read_text("utf-8-sig"))]
+    sections = [part for text in texts for part in SECTION.split(FRONT.sub("", text)) if len(part.split()) > MIN_WORDS]
+    if not sections:
+        raise BenchError(
+            f"Det er ingen artikler å måle med i {', '.join(map(str, contents))}; oppgi en mappe med Markdown-filer."
+        )
+    chance = random.Random(SEED)
+    for number in range(size):
+        made = f"---\ntitle: Artikkel {number}\n---\n\n{''.join(chance.sample(sections, min(SECTIONS, len(sections))))}"
+        file = out / "artikler" / f"{number}.md"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(texts[number] if number < len(texts) else made, "utf-8")
+
+
+def against_tutorial(
+    contents: Sequence[Path], questions: Path, ours: Mapping[str, float], cache: Path
+) -> dict[str, dict[str, float]]:
+    """What a LangChain tutorial builds over the same articles, and how many times ours it takes."""
+    from eval import baselines
+
+    store = baselines.tutorial(contents, cache)
+    times = []
+    for question in read_questions(questions):
+        begun = time.perf_counter()
+        store.search([question])
+        times.append(1000 * (time.perf_counter() - begun))
+    theirs = {"build_s": store.build_s, "build_peak_mb": store.peak_mb}
+    theirs |= {f"ask_p{share}_ms": percentile(times, share) for share in (50, 95, 99)}
+    return {"tutorial": theirs, "times ours": {name: value / ours[name] for name, value in theirs.items()}}
+
+
+def plot(figures: Mapping[int, Mapping[str, float]], file: Path) -> None:
+    """Draw how time and memory grow with the number of articles."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    FigureCanvasSVG(figure)
+    sizes = sorted(figures)
+    for axes, (unit, names) in zip(figure.subplots(1, len(PLOTTED)), PLOTTED.items(), strict=True):
+        for name in names:
+            axes.plot(sizes, [figures[size][name] for size in sizes], marker="o", label=name)
+        axes.set(xscale="log", yscale="log", xlabel="articles", ylabel=unit)
+        axes.legend(fontsize=7)
+    figure.savefig(file, metadata={"Date": None})
 
 
 def read_questions(file: Path) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+Row = dict[str, Any]  # a record as it was asked, answered and scored
 Language = Literal["nb", "nn", "en", "dialect"]
 Expect = Literal["answer", "abstain", "refuse", "correct_premise", "greet", "clarify", "acute"]
 MustCite = Literal["any", "all"]
@@ -25,7 +26,8 @@ class Record:
     """One question and what is asked of its answer.
 
     `turns` are earlier user turns. `gold_urls` are page paths without a trailing slash; with none, the question must not be
-    answered. Each of `answer_facts` is a set of lower-case alternatives, one of which must stand in the answer.
+    answered. Each of `answer_facts` is a set of lower-case alternatives, one of which must stand in the answer. `split` is "tune"
+    or "kept", `persona` who asks.
     """
 
     id: str
@@ -39,6 +41,7 @@ class Record:
     expect: Expect = "answer"
     must_not_contain: tuple[str, ...] = ()
     split: str = ""
+    persona: str = ""
 
 
 def read(path: Path) -> list[Record]:
@@ -96,7 +99,7 @@ def _value(name: str, value: Any) -> Any:
         if name == "gold_urls" and (bad := next((each for each in value if not _is_path(each)), None)):
             raise ValueError(f"«gold_urls» har {_shown(bad)}, men må ha sidestier som «/blogs/amu», uten skråstrek til slutt")
         return tuple(value)
-    if not isinstance(value, str) or (not value.strip() and name != "split"):
+    if not isinstance(value, str) or (not value.strip() and name not in ("split", "persona")):
         raise ValueError(f"«{name}» er {_shown(value)}, men må være en tekst")
     if name in CHOICES and value not in CHOICES[name]:
         raise ValueError(f"«{name}» er {_shown(value)}, men må være en av {', '.join(CHOICES[name])}")

@@ -4,8 +4,8 @@ Every score is 0 to 1, higher is better; relevance is binary.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from math import log2
 
 import numpy as np
 
@@ -20,26 +20,28 @@ def distinct(pages: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(pages))
 
 
-def rank(pages: Iterable[str], gold: Sequence[str]) -> int | None:
-    """The place, from 1, of the first gold page among the distinct pages; None when there is none."""
-    return next((place for place, page in enumerate(distinct(pages), 1) if page in gold), None)
+def ranking(pages: Iterable[str], gold: Sequence[str]) -> dict[str, float]:
+    """hit@k, mrr@10 and ndcg@10 of the distinct pages of a ranking; every gold page is worth the same. By ir-measures."""
+    import ir_measures
+    from ir_measures import RR, Qrel, ScoredDoc, Success, nDCG
+
+    wanted = {"hit@1": Success @ 1, "hit@3": Success @ 3, "hit@5": Success @ 5, "hit@10": Success @ 10}
+    wanted |= {"mrr@10": RR @ 10, "ndcg@10": nDCG @ 10}
+    if not gold:
+        return dict.fromkeys(wanted, 0.0)
+    found = [ScoredDoc("q", page, -float(place)) for place, page in enumerate(distinct(pages))]
+    scored = ir_measures.calc_aggregate(list(wanted.values()), [Qrel("q", page, 1) for page in set(gold)], found)
+    return {name: float(scored[measure]) for name, measure in wanted.items()}
 
 
-def hit(place: int | None, k: int) -> float:
-    """hit@k of a rank."""
-    return float(place is not None and place <= k)
-
-
-def mrr(place: int | None, k: int = 10) -> float:
-    """The reciprocal rank, 0 past the k-th place."""
-    return 1 / place if place is not None and place <= k else 0.0
-
-
-def ndcg(pages: Iterable[str], gold: Sequence[str], k: int = 10) -> float:
-    """nDCG@k over distinct pages, every gold page worth the same."""
-    gains = [page in gold for page in distinct(pages)[:k]]
-    ideal = sum(1 / log2(place + 1) for place in range(1, min(len(set(gold)), k) + 1))
-    return sum(gain / log2(place + 1) for place, gain in enumerate(gains, 1)) / ideal if ideal else 0.0
+def span_scores(answer: str, wanted: str) -> tuple[float, float]:
+    """Exact match and F1 over words of an answer against the wanted span, as SQuAD scores them: case and punctuation aside."""
+    told, right = (re.findall(r"\w+", text.lower()) for text in (plain(answer), wanted))
+    shared = sum((Counter(told) & Counter(right)).values())
+    if not shared:
+        return 0.0, 0.0
+    precision, recall = shared / len(told), shared / len(right)
+    return float(told == right), 2 * precision * recall / (precision + recall)
 
 
 def plain(answer: str) -> str:

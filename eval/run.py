@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from assistant import settings
@@ -23,11 +23,10 @@ from corpus.article import Article, read_contents
 from corpus.index import current, read_manifest
 from corpus.normalise import repair
 from eval import metrics
-from eval.dataset import Record
+from eval.dataset import Record, Row
 from eval.site import fault
 
 History = list[dict[str, str]]
-Row = dict[str, Any]
 Scores = dict[str, float | None]
 
 DEPTH = 50  # passages of a ranking that are looked at
@@ -71,6 +70,9 @@ class Target(Protocol):
     def search(self, question: str, history: History, limit: int) -> list[Row]:
         """The passages, best first. Raises as `ask`."""
 
+    def confidence(self, question: str, history: History) -> float | None:
+        """How sure it is that it can answer, 0 where it begins to; None when it does not tell."""
+
 
 class InProcess:
     """The Assistant itself, over an index as it lies."""
@@ -92,6 +94,10 @@ class InProcess:
         """See Target."""
         return self._assistant.search(_ask(question, history), limit)
 
+    def confidence(self, question: str, history: History) -> float | None:
+        """See Target."""
+        return self._assistant.confidence(_ask(question, history))
+
 
 class OverHttp:
     """A running server. Asked to wait (429, 503), it is asked again."""
@@ -110,6 +116,9 @@ class OverHttp:
         """See Target."""
         found: list[Row] = self._post("/api/search", {"question": question, "history": history, "limit": limit})["passages"]
         return found
+
+    def confidence(self, question: str, history: History) -> float | None:
+        """Not told over HTTP."""
 
     def close(self) -> None:
         """Let the connections go."""
@@ -150,7 +159,7 @@ def _ask(question: str, history: History) -> Ask:
 def ask(record: Record, target: Target) -> Row:
     """Ask a record's turns and question; the answer, the ranking and the time it took, or the error."""
     history: History = []
-    row: Row = {**asdict(record), "answer": None, "ranking": [], "ms": None, "error": None}
+    row: Row = {**asdict(record), "answer": None, "ranking": [], "ms": None, "confidence": None, "error": None}
     try:
         for turn in record.turns:
             said = target.ask(turn, history)["answer"]
@@ -160,6 +169,7 @@ def ask(record: Record, target: Target) -> Row:
         row["answer"] = target.ask(record.question, history)
         row["ms"] = 1000 * (time.perf_counter() - begun)
         found = target.search(record.question, history, DEPTH)
+        row["confidence"] = target.confidence(record.question, history)
         row["ranking"] = [page_path(passage["url"], target.base_url) for passage in found]
     except (HmsError, OSError, KeyError, TypeError) as error:
         row["error"] = f"{type(error).__name__}: {error}"
@@ -204,7 +214,9 @@ class Judge:
         if row["expect"] != "answer":
             scores["as_expected"] = float(as_expected)
         if row["gold_urls"]:
-            scores |= _found(row) | {"cited": float(said and metrics.cited(pages, row["gold_urls"], row["must_cite"]))}
+            scores |= metrics.ranking(row["ranking"], row["gold_urls"]) | {
+                "cited": float(said and metrics.cited(pages, row["gold_urls"], row["must_cite"]))
+            }
             scores["abstained"] = float(answer["outcome"] == "not_covered")
             if row["answer_facts"]:
                 scores |= {"facts": float(facts), "facts_and_cited": float(facts and scores["cited"] == 1)}
@@ -227,12 +239,6 @@ class Judge:
 
     def _link_fault(self, url: str) -> str | None:
         return fault(self._site, url, self._base_url) if self._site else None
-
-
-def _found(row: Row) -> Scores:
-    place = metrics.rank(row["ranking"], row["gold_urls"])
-    hits: Scores = {f"hit@{k}": metrics.hit(place, k) for k in (1, 3, 5, 10)}
-    return hits | {"mrr@10": metrics.mrr(place), "ndcg@10": metrics.ndcg(row["ranking"], row["gold_urls"])}
 
 
 def plain_text(body: str) -> str:
@@ -261,7 +267,8 @@ def groups(rows: Iterable[Row]) -> dict[str, list[Row]]:
     for row in rows:
         talk = "multi-turn" if row["turns"] else "single"
         names = ["all", f"lang={row['lang']}", f"type={row['type']}", f"expect={row['expect']}", f"turns={talk}"]
-        for name in names + ([f"split={row['split']}"] if row["split"] else []):
+        names += [f"{name}={row[name]}" for name in ("split", "persona") if row[name]]
+        for name in names:
             found.setdefault(name, []).append(row)
     return dict(sorted(found.items(), key=lambda item: (item[0] != "all", item[0])))
 

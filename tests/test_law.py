@@ -23,6 +23,8 @@ SKTL = "LOV-1999-03-26-14"
         ("skatteloven §§ 6-1, 6-2 og 14-40", [(SKTL, "6-1"), (SKTL, "6-2"), (SKTL, "14-40")]),
         ("forskrift til skatteloven § 5-15-5", [("FOR-1999-11-19-1158", "5-15-5")]),
         ("Les arbeidsmiljøloven kapittel 4.", [(AML, "")]),
+        ("Brann- og eksplosjonsvernloven § 6", [("LOV-2002-06-14-20", "6")]),
+        ("likestillings- og diskrimineringsloven § 26 gjelder", [("LOV-2017-06-16-51", "26")]),
         ("Loven er god, og aksjen steg.", []),
     ],
 )  # fmt: skip

@@ -8,40 +8,49 @@ import pytest
 from eval import metrics
 
 
-def test_rank_counts_distinct_pages_not_passages() -> None:
+def score(name: str, pages: list[str], gold: list[str]) -> float:
+    return metrics.ranking(pages, gold)[name]
+
+
+def test_pages_are_counted_not_passages() -> None:
     assert metrics.distinct(["/a", "/a", "/b", "/a"]) == ["/a", "/b"]
-    assert metrics.rank(["/a", "/a", "/a", "/b"], ["/b"]) == 2
-    assert metrics.rank(["/a", "/b"], ["/b", "/a"]) == 1
-    assert metrics.rank(["/a"], ["/b"]) is None
-    assert metrics.rank([], ["/b"]) is None
+    assert score("mrr@10", ["/a", "/a", "/a", "/b"], ["/b"]) == 0.5
+    assert score("mrr@10", ["/a", "/b"], ["/b", "/a"]) == 1.0
+    assert metrics.ranking([], ["/b"]) == dict.fromkeys(("hit@1", "hit@3", "hit@5", "hit@10", "mrr@10", "ndcg@10"), 0.0)
+    assert set(metrics.ranking(["/a"], []).values()) == {0.0}
 
 
-@pytest.mark.parametrize(
-    ("place", "hit5", "mrr"), [(1, 1.0, 1.0), (5, 1.0, 0.2), (6, 0.0, 1 / 6), (11, 0.0, 0.0), (None, 0.0, 0.0)]
-)
-def test_hit_and_reciprocal_rank(place: int | None, hit5: float, mrr: float) -> None:
-    assert metrics.hit(place, 5) == hit5
-    assert metrics.mrr(place) == pytest.approx(mrr)
+@pytest.mark.parametrize(("place", "hit5", "mrr"), [(1, 1.0, 1.0), (5, 1.0, 0.2), (6, 0.0, 1 / 6), (11, 0.0, 0.0)])
+def test_hit_and_reciprocal_rank(place: int, hit5: float, mrr: float) -> None:
+    pages = [*(f"/{n}" for n in range(1, place)), "/gold"]
+    assert score("hit@5", pages, ["/gold"]) == hit5
+    assert score("mrr@10", pages, ["/gold"]) == pytest.approx(mrr)
 
 
 def test_ndcg_of_one_gold_page_is_the_discount_of_its_place() -> None:
-    assert metrics.ndcg(["/a", "/b"], ["/a"]) == 1.0
-    assert metrics.ndcg(["/x", "/x", "/a"], ["/a"]) == pytest.approx(1 / log2(3))
+    assert score("ndcg@10", ["/a", "/b"], ["/a"]) == 1.0
+    assert score("ndcg@10", ["/x", "/x", "/a"], ["/a"]) == pytest.approx(1 / log2(3))
 
 
 def test_ndcg_of_several_gold_pages_is_measured_against_the_best_order() -> None:
     gained = 1 / log2(2) + 1 / log2(4)
-    assert metrics.ndcg(["/a", "/x", "/b"], ["/a", "/b"]) == pytest.approx(gained / (1 + 1 / log2(3)))
+    assert score("ndcg@10", ["/a", "/x", "/b"], ["/a", "/b"]) == pytest.approx(gained / (1 + 1 / log2(3)))
 
 
-def test_ndcg_is_zero_past_the_tenth_page_and_without_gold() -> None:
-    assert metrics.ndcg([f"/{n}" for n in range(10)] + ["/a"], ["/a"]) == 0.0
-    assert metrics.ndcg(["/a"], []) == 0.0
+def test_ndcg_is_zero_past_the_tenth_page() -> None:
+    assert score("ndcg@10", [f"/{n}" for n in range(10)] + ["/a"], ["/a"]) == 0.0
 
 
 def test_ndcg_of_more_gold_pages_than_places_can_still_be_one() -> None:
     pages = [f"/{n}" for n in range(12)]
-    assert metrics.ndcg(pages, pages) == pytest.approx(1.0)
+    assert score("ndcg@10", pages, pages) == pytest.approx(1.0)
+
+
+def test_a_span_is_scored_as_squad_scores_it() -> None:
+    assert metrics.span_scores("Ane Stø. [1]", "ane stø") == (1.0, 1.0)
+    assert metrics.span_scores("Leder er Ane Stø", "Ane Stø") == pytest.approx((0.0, 2 / 3))  # precision 2/4, recall 1
+    assert metrics.span_scores("noe annet", "Ane Stø") == (0.0, 0.0)
+    assert metrics.span_scores("", "Ane Stø") == (0.0, 0.0)
 
 
 def test_facts_need_one_alternative_of_each() -> None:

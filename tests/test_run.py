@@ -16,8 +16,8 @@ from corpus.dense import load
 from corpus.index import current
 from eval import bench, run
 from eval.__main__ import main
-from eval.dataset import Record
-from eval.run import History, InProcess, Judge, OverHttp, Row, RunError, page_path, plain_text
+from eval.dataset import Record, Row
+from eval.run import History, InProcess, Judge, OverHttp, RunError, page_path, plain_text
 from eval.site import hugo
 from tests.conftest import Writer
 
@@ -59,6 +59,9 @@ class Parrot:
     def search(self, question: str, history: History, limit: int) -> list[Row]:
         self.asked.append((question, list(history)))
         return [{"url": f"{SITE}/b/#x"}, {"url": f"{SITE}/b/"}, {"url": f"{SITE}/amu/#krav"}][:limit]
+
+    def confidence(self, question: str, history: History) -> float | None:
+        return 0.5
 
 
 def scored(answer: Row | Exception, judge: Judge | None = None, **fields: Any) -> Row:
@@ -343,6 +346,26 @@ def test_a_process_is_measured_on_its_own() -> None:
 def test_a_command_that_fails_is_named() -> None:
     with pytest.raises(bench.BenchError, match="stoppet med 3"):
         bench.run_to_end([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+def test_made_up_articles_are_of_real_sections_and_the_same_each_time(tmp_path: Path) -> None:
+    (tmp_path / "content").mkdir()
+    for number in range(3):
+        text = "".join(f"## Del {part}\n\n{'ord ' * 20}{number}{part}\n\n" for part in range(4))
+        (tmp_path / "content" / f"{number}.md").write_text(f"---\ntitle: A\n---\n\n{text}", "utf-8")
+    for name in ("a", "b"):
+        bench.recombine([tmp_path / "content"], tmp_path / name, 5)
+    texts = [[file.read_text("utf-8") for file in sorted((tmp_path / name).rglob("*.md"))] for name in ("a", "b")]
+    assert texts[0] == texts[1] and len(set(texts[0])) == 5
+    assert texts[0][4].count("## Del") == bench.SECTIONS
+    with pytest.raises(bench.BenchError, match="ingen artikler å måle med"):
+        bench.recombine([tmp_path / "nowhere"], tmp_path / "c", 5)
+
+
+def test_growth_is_drawn(tmp_path: Path) -> None:
+    names = [name for group in bench.PLOTTED.values() for name in group]
+    bench.plot({size: dict.fromkeys(names, float(size)) for size in (10, 100)}, tmp_path / "bench.svg")
+    assert "<svg" in (tmp_path / "bench.svg").read_text("utf-8")
 
 
 def test_questions_for_the_bench_are_different_and_stand_alone(tmp_path: Path) -> None:
