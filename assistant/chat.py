@@ -18,7 +18,7 @@ from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda
 from langchain_core.runnables.utils import AddableDict
 
 from assistant import phrases
-from assistant.cite import citation, page_text, page_url, resolve
+from assistant.cite import citation, named_laws, page_text, page_url, resolve
 from assistant.errors import HmsError, NotReadyError
 from assistant.extract import Draft, Extractor, tell
 from assistant.question import Question, read
@@ -188,11 +188,9 @@ class Assistant:
         yield Event("answer", Answer(**{**whole, "elapsed_ms": round(1000 * (time.perf_counter() - begun))}))
 
     def confidence(self, ask: Ask) -> float | None:
-        """How far the best passage is above the ground that an answer needs (below 0: none); None when nothing is searched for."""
+        """How sure it is that the articles answer (log-odds, 0 is the bound); None when nothing is searched for."""
         found = self._retrieve(ask)
-        if not found.passages or self._extractor is None:
-            return None
-        return round(self._extractor.evidence(found.question, found.passages[0]).margin, 4)
+        return found.passages[0].ground if found.passages else None
 
     def search(self, ask: Ask, limit: int = 10) -> list[dict[str, object]]:
         """The best passages for a question, best first, ranked as for asking. Raises QuestionError, NotReadyError."""
@@ -273,7 +271,7 @@ class Assistant:
             return passages
         best = passages[0]
         opening = self.index.page(best.chunk.path)[0]
-        return [best, Passage(opening, best.score), *(each for each in passages[1:] if each.chunk.id != opening.id)]
+        return [best, Passage(opening, best.score, best.ground), *(each for each in passages[1:] if each.chunk.id != opening.id)]
 
     def _cite(self, replies: Iterator[Reply]) -> Iterator[AddableDict]:
         for reply in replies:
@@ -291,6 +289,7 @@ class Assistant:
                 outcome=reply.outcome,
                 language=question.language,
                 citations=tuple(citations),
+                laws=named_laws(unit for unit, _ in sources),
                 nearest=self._nearest(reply) if reply.outcome == "not_covered" else (),
                 followups=self._followups(reply, citations),
                 model=reply.model,

@@ -4,11 +4,12 @@ Pure: knows chunks and the text-fragment standard (wicg.github.io/scroll-to-text
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from assistant.types import Citation
+from assistant.types import Citation, Law
+from corpus import law
 from corpus.chunk import Chunk, section
 from corpus.markdown import Unit
 from corpus.normalise import repair
@@ -30,6 +31,18 @@ def resolve(text: str, sources: int) -> tuple[str, list[int]]:
         before, text = text, MARKER.sub(lambda match: match[0] if 1 <= int(match[1]) <= sources else "", text)
     used = list(dict.fromkeys(int(number) for number in MARKER.findall(text)))
     return MARKER.sub(lambda match: f"[{used.index(int(match[1])) + 1}]", text), used
+
+
+def named_laws(units: Iterable[Unit]) -> tuple[Law, ...]:
+    """The law references of what is cited that exist, each once, with their deep links."""
+    found: dict[str, Law] = {}
+    for unit in units:
+        for reference in law.references(unit.text):
+            if reference.url and reference.law:
+                title = law.laws()[reference.law].title
+                name = f"{title} § {reference.paragraph}" if reference.paragraph else title
+                found.setdefault(reference.url, Law(name, reference.url))
+    return tuple(found.values())
 
 
 def page_url(base_url: str, path: str) -> str:

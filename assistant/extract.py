@@ -4,26 +4,27 @@ Knows passages, words and vectors; knows nothing of links. A unit is judged by i
 share of the question's telling words that it holds, and by where it stands. Nothing is rewritten: what is said is the article's.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from assistant.question import Question, topic
+from assistant.question import Question
 from assistant.types import Passage
 from corpus.chunk import Chunk, section
 from corpus.dense import Embedder
+from corpus.language import in_bokmaal
 from corpus.lexical import Lexical
 from corpus.markdown import Unit
 from corpus.normalise import repair
 
-WORD_BUDGET = 85  # of an answer; longer ones are not read, shorter ones lack facts
+WORD_BUDGET = 86  # of an answer; longer ones are not read, shorter ones lack facts
 HARD_LIMIT = 120
-READ = 8  # passages that are searched for units
-UNITS = 8  # that an answer holds at most
-ARTICLES = 2  # that an answer quotes: from more, the reader gets scraps
-KEEP = 0.82  # of the best unit's score is what a further unit must reach
-MEANING, WITH_HEADING, OWN_WORDS, ALL_WORDS, PLACE, FIGURE, ACCOUNT, SIBLING = 0.5, 0.5, 0.4, 0.5, 0.8, 0.12, 0.4, 0.12
-UNKNOWN, LEAST, LEAST_SHORT = 0.3, 0.35, 1.2  # see Evidence
+READ = 12  # passages that are searched for units
+UNITS = 9  # that an answer holds at most
+ARTICLES = 3  # that an answer quotes: from more, the reader gets scraps
+KEEP = 0.8  # below the best unit's score a further unit is left out
+MEANING, WITH_HEADING, OWN_WORDS, ALL_WORDS, PLACE, FIGURE, ACCOUNT, SIBLING = 0.5, 0.7, 0.2, 0.3, 0.12, 0.12, 0.4, 0.12
 ASKS_FIGURE = re.compile(
     r"\b(?:hvor (?:mange|mye|lenge|ofte|lang|stor|høy|gammel)|kor (?:mange|mykje|lenge|ofte|lang|stor|høg)|"
     r"når|frist\w*|grense\w*|sats\w*|prosent\w*|beløp\w*|"
@@ -63,25 +64,6 @@ class Draft:
     sources: tuple[tuple[Unit, Chunk], ...] = ()
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """How well the best passage speaks to a question.
-
-    `score` is the passage's fused score; `unknown` the share of the question's topic words, weighted by rarity, that no article
-    uses; `words` how many topic words there are. The fewer they are, the more a covered question scores: two words that the
-    articles are about stand in some passage together, ten seldom do.
-    """
-
-    score: float
-    unknown: float
-    words: int
-
-    @property
-    def margin(self) -> float:
-        """How far this is above the ground that an answer needs; below 0 there is none (bounds: eval/LOG.md, 2026-11-24)."""
-        return self.score - UNKNOWN * self.unknown - LEAST - LEAST_SHORT / max(self.words, 2)
-
-
 class Extractor:
     """Picks the units that answer; one for an open index."""
 
@@ -91,24 +73,12 @@ class Extractor:
 
     def extract(self, question: Question, passages: Sequence[Passage]) -> list[Pick]:
         """The units that answer, in reading order; empty when the passages are no ground for an answer."""
-        if not passages or self.evidence(question, passages[0]).margin < 0:
+        if not passages or passages[0].ground < 0:
             return []
         return arrange(choose(self._scored(question, passages[:READ]), bool(ASKS_LIST.search(question.text))))
 
-    def evidence(self, question: Question, best: Passage) -> Evidence:
-        """The ground for answering a question from its best passage."""
-        words = list(dict.fromkeys(topic(question.search)))
-        weights = [self._lexical.rarity(self._lexical.analyzer.word(word)[0]) for word in words]
-        # English words say nothing about what Norwegian articles hold; there meaning alone must do.
-        strange = [] if question.language == "en" else [word for word in words if not self._known(word)]
-        unknown = sum(weight for word, weight in zip(words, weights, strict=True) if word in strange)
-        return Evidence(best.score, unknown / max(sum(weights), 1e-6), len(words))
-
-    def _known(self, word: str) -> bool:
-        return any(self._lexical.knows(term) for term in self._lexical.analyzer.word(word))
-
     def _scored(self, question: Question, passages: Sequence[Passage]) -> list[Pick]:
-        weights = self._weights(question.search)
+        weights = self._weights(question)
         asks_figure, asks_account = bool(ASKS_FIGURE.search(question.text)), bool(ASKS_ACCOUNT.search(question.text))
         places = [
             (unit, passage)
@@ -119,7 +89,7 @@ class Extractor:
         ]
         if not places:
             return []
-        asked = self._embedder.queries([question.search])[0]
+        asked = self._embedder.queries([in_bokmaal(question.search)])[0]
         alone = self._embedder.documents([told(unit) for unit, _ in places]) @ asked
         placed = self._embedder.documents([_under_headings(unit, passage.chunk) for unit, passage in places]) @ asked
         top = max(passages[0].score, 1e-6)
@@ -131,16 +101,16 @@ class Extractor:
                 + WITH_HEADING * float(near_placed)
                 + OWN_WORDS * self._covered(weights, told(unit))
                 + ALL_WORDS * self._covered(weights, _under_headings(unit, passage.chunk))
-                + PLACE * passage.score / top
+                + PLACE * math.log(max(passage.score, 1e-9) / top)
                 + FIGURE * (asks_figure and bool(re.search(r"\d", unit.text)))
                 + ACCOUNT * (asks_account and bool(NAMES_ACCOUNT.search(unit.text))),
             )
             for (unit, passage), near, near_placed in zip(places, alone, placed, strict=True)
         ]
 
-    def _weights(self, text: str) -> dict[str, float]:
-        analyzer = self._lexical.analyzer
-        return {term: self._lexical.rarity(term) for term in analyzer.terms(text)}
+    def _weights(self, question: Question) -> dict[str, float]:
+        meant = self._lexical.analyzer.meant(question.search, question.language == "en")
+        return {term: weight * self._lexical.rarity(term) for term, weight in meant.items() if self._lexical.knows(term)}
 
     def _tells(self, unit: Unit, asked: Mapping[str, float]) -> bool:
         """Whether a unit says something: no lead-in, no question, no pointer to further reading, no echo of what was asked."""
@@ -171,7 +141,7 @@ def choose(picks: Sequence[Pick], wants_list: bool) -> list[Pick]:
         ease = {pick: SIBLING * (wants_list and _sibling(pick, chosen)) for pick in rest}
         best = max(rest, key=lambda pick: pick.score + ease[pick])
         rest.remove(best)
-        if chosen and best.score + ease[best] < KEEP * chosen[0].score:
+        if chosen and best.score + ease[best] < chosen[0].score - KEEP:
             break
         size = len((best.unit.text if _sibling(best, chosen) else told(best.unit)).split())
         articles = {pick.chunk.path for pick in (*chosen, best)}
@@ -200,12 +170,14 @@ def _repeats(text: str, other: str) -> bool:
 
 
 def arrange(picks: Sequence[Pick]) -> list[Pick]:
-    """Reading order: the article of the best unit first, within an article as it is written."""
+    """Reading order: the best unit's article first, in it the best unit's section, within a section as it is written."""
     articles = list(dict.fromkeys(pick.chunk.path for pick in picks))
+    sections = list(dict.fromkeys((pick.chunk.path, pick.chunk.headings) for pick in picks))
     return sorted(
         picks,
         key=lambda pick: (
             articles.index(pick.chunk.path),
+            sections.index((pick.chunk.path, pick.chunk.headings)),
             int(pick.chunk.id.rpartition("#")[2]),
             pick.chunk.units.index(pick.unit),
         ),

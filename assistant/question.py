@@ -40,31 +40,68 @@ GREETING = re.compile(
     + r"[\s.!?,:)🙂😊👋]*",
     re.IGNORECASE,
 )
+# Thanks and greetings in more words than a list can hold ("tusen takk, det var til god hjelp", "heisann, god morgen fra brakka"):
+# they open as one, ask for nothing, and are short.
+OPENS = _rule(
+    r"(?:hei|heisann|hallo|hello|hi|hey|morn|god (?:dag|morgen|kveld|morgon)|(?:tusen |mange )?takk|thanks|thank you)\b"
+)
+ASKS = _rule(
+    r"(?:hva|hvor|hvem|hvordan|hvorfor|når|hvilke\w*|kva|kor|kven|korleis|kvifor|kan|må|skal|bør|får|er det|har (?:vi|jeg|eg|me)|"
+    r"lurer|what|how|who|when|where|why|which|can|must|should|do|does|is|are|need)\b"
+)
+PLEASANT = 14  # words of a greeting at most
 # Orders to the machine. What is looked for is an order about rules or roles, never a topic: articles speak of instructions too.
+_SAY = r"(?:si|svare?|skriv (?:ut|kun|bare|berre|setn\w+)|bekreft|gjenta|avslutt|say|reply|answer|respond|output|repeat|print)\b"
 ATTACK = _rule(
-    r"(?:ignor(?:e|er|ér)|disregard|forget|glem|overse|bypass|omgå|override|overstyr)\b.{0,40}"
-    r"\b(?:instru\w+|rules|reglene dine|prompt\w*|previous|tidligere|above|guidelines|begrensning\w*)",
+    r"(?:ignor(?:e|er|ér)|disregard|forget|glem|gløym|overse|bypass|omgå|override|overstyr)\b.{0,40}"
+    r"\b(?:instru\w+|your rules|the rules above|reglene dine|prompt\w*|previous|tidligere|above|guidelines|begrensning\w*|"
+    r"kild\w*|kjeld\w*|sources)",
+    r"(?:ny|nye|new|hidden|skjulte?) instru(?:ks|ction)\w*\b",
+    rf"{_SAY}[^.?!]{{0,60}}[«\"“][^»\"”]{{6,}}[»\"”]",  # a sentence to be said after
+    rf"{_SAY}.{{0,40}}\b(?:kun|bare|berre|alltid|only|just|med|with|exactly|akkurat)\b.{{0,40}}\b(?:setning\w*|sentence)",
+    r"(?:jeg|eg|i) (?:er|am) (?:utvikleren|utviklaren|your developer|the developer|administrator\w*)\b",
+    r"(?:vi leker|rollespill|role ?play)\b.{0,40}\bdu er\b|(?:spiller|spelar) du\b.{0,60}\bsom (?:aldri|alltid)\b",
     r"(?:system\s?-?prompt\w*|systemmelding\w*|systeminstruks\w*|jailbreak|developer mode|utviklermodus|DAN mode)\b",
     r"(?:you are now|du er nå|du er no|from now on you|fra nå av (?:er|skal|svarer) du|frå no av)\b",
     r"(?:pretend (?:to be|you are)|act as (?:a|an|if|the)|lat som (?:om )?du|later som (?:om )?du|spill rollen)\b",
     r"(?:reveal|print|show|repeat|output|vis|skriv ut|gjenta|avslør)\b.{0,30}\b(?:your|dine?|hidden|skjulte?)\b.{0,30}"
     r"\b(?:instru\w+|prompt\w*|rules|key|nøkkel\w*|passord\w*|password|secret|hemmelig\w*)",
+    r"(?:your|dine|initial) (?:instru\w+|prompt)\b|(?:instruksene|prompten|instruksane) (?:dine?|du (?:har )?f[iå]\w+)\b",
 )
+MARKED = re.compile(r"(?:\[|<|###)\s*(?:/?system|admin|inst|instruks|assistant)\b", re.IGNORECASE)  # set off as if from above
 _EYE = r"(?:etsende|syre|kjemikalier|lut|glass) (?:i|på) (?:øy\w*|auga?\w*|hud\w*)"
 ACUTE = _rule(
     r"(?:puste(?:r|t)? (?:han |hun |hen )?ikke|pustar ikkje|får ikke puste\w*|sluttet å puste)\b",
-    r"(?:not breathing|can'?t breathe|choking)\b",
+    r"(?:not breathing|can'?t breathe|choking|not responding|won'?t wake|not moving)\b",
+    r"(?:livløs|rører seg ikke|rører seg ikkje|svar\w+ (?:ikke|ikkje|itj|itte) (?:når vi|når me|på tiltale|lenger))",
+    r"(?:svimt|svima|svimte|svimer) av\b|besvim(?:t|te|er)\b|(?:fainted|passed out|collapsed)\b",
+    r"(?:luk(?:t|te|ter|tar) (?:av )?gass|smell (?:of )?gas|blod fra (?:øre|hode|munn))",
+    r"(?:lut|syre|etsende|kjemikalie\w*|acid|bleach) (?:rett )?(?:i|in|på) (?:\w+ )?(?:øye\w*|øyn\w*|aug\w*|eyes?)\b",
     r"(?:bevisstløs|medvitslaus|unconscious|hjertestans|hjartestans|hjerteinfarkt|heart attack|cardiac arrest)\b",
-    r"(?:blør (?:kraftig|mye|veldig|masse|i hjel)|bløder (?:kraftig|mykje)|forblør\w*|bleeding (?:badly|heavily|a lot))\b",
+    r"(?:blør|bløder|blør|forblør\w*|bleeding|bleeds)\b",
     r"(?:det|huset|bygget|lageret|verkstedet|kontoret|maskinen|kjelleren|fabrikken|bilen) (?:brenner|brenn|står i brann)\b",
     r"(?:is on fire|there is a fire|gasslekkasje|gas leak|kullosforgift\w*|kvel(?:es|est))\b",
     r"(?:kuttet|kutta|skåret|skar|saget|saga) (?:seg )?(?:av|over) (?:\w+ )?(?:fing\w+|hånd\w*|arm\w*|bein\w*|pulsåre\w*)",
-    r"(?:sitter|sit|ligger|ligg) (?:\w+ )?(?:fast i|under) \w*(?:maskin|truck|presse|traktor|lift|last)",
+    r"(?:sitter|sit|sitt|satt|ligger|ligg) (?:\w+ )?(?:fast i|under) "
+    r"\w*(?:maskin|truck|presse|traktor|lift|last|vals|kvern|sag|rull)",
     r"(?:fast|inne)klemt|klemt fast",
     rf"(?:har|fikk|fått|fekk) (?:\w+ ){{0,2}}(?:strømstøt|straumstøt|strøm gjennom|straum gjennom|{_EYE})",
-    r"(?:falt|falle|ramla|datt|fell|fallen) (?:ned )?(?:fra|frå|av|from) (?:\w+ ){0,2}"
-    r"(?:stillas|stige|tak|lift|scaffold|ladder|roof)",
+    r"(?:falt|falle|ramla|datt|dotte|fell|fallen) (?:ned )?(?:fra|frå|av|from|off) (?:\w+ ){0,2}"
+    r"\w*(?:stillas|stige|tak|lift|ramp|trapp|scaffold|ladder|roof)",
     r"(?:ta (?:mitt eget|sitt eget|mitt|sitt) liv|selvmord|sjølvmord|kill myself|suicid\w*)\b",
+)
+# Harm, and a cry for help beside it: each alone may be a topic.
+HARM = _rule(
+    r"(?:blod|blør|brannskad\w*|brenner|brann|røyk|gass|strøm|straum|svelg\w+|bevisst\w*|brystsmerte\w*|kramp\w+|"
+    r"skad(?:et|a|d) seg|kutt(?:et|a) seg|klemt|overkjørt|påkjørt|forgift\w*|drukn\w*|(?:falt|ramla|datt) ned|skriker|skrik|"
+    r"puster?|livløs|besvimt|unconscious|bleeding|injured|hurt (?:him|her)self|burn(?:ed|t)|electrocuted|chest pain|seizure|"
+    r"swallowed|crushed|trapped|smoke|fell (?:off|from|down))\b"
+)
+CRY = _rule(
+    r"(?:hjelp\s?!|hjælp|help\s?!|kom fort|skynd|akkurat nå|nå nettopp|nettopp nå|akkurat no|no nettopp|just now|right now|"
+    r"(?:hva|ka|kva) gj(?:ør|er) (?:vi|jeg|æ|e|eg|me|man)\b|"
+    r"(?:hva|ka|kva) (?:skal|ska|må) (?:vi|jeg|æ|e|eg|me) gj(?:øre|ør|era|ere)|"
+    r"what (?:do|should) (?:we|i) do|hvem ringer|ambulanse|ambulance|emergency)"
 )
 # "hvordan forebygge brann", "hva er erstatningen ved hjertestans": about danger, not in it.
 LEARNING = _rule(
@@ -83,7 +120,8 @@ BOKMAAL = frozenset("ikke hva hvordan hvorfor hvem hvor jeg fra noen noe mye væ
 # Words that say nothing about the topic: a question of these alone is asked back, or understood from the turn before.
 EMPTY = frozenset(
     """
-    hjelp hjelpe help spørsmål question regler regel regelen rules krav kravet info informasjon information fortell tell mer
+    hjelp hjelpe help spørsmål question regler regel regelen reglene reglane rules sier seier says jobb jobben skjema skjemaet
+    form me med krav kravet info informasjon information fortell tell mer
     mere more meir si forklar explain eksempel eksempler example konto kontoen paragraf paragrafen lov loven lova frist
     fristen betale betaler betaling koster kost kostnad gjelder gjeld gjelde trenger treng need bruke bruker stemmer riktig
     greit ok okei ordne ting greie saken problem lurer vet veit snakk hjelpa pay who sist samme sånt slikt noe om
@@ -152,11 +190,13 @@ def language(text: str) -> str:
 
 def kind(text: str, follows_up: bool) -> Kind:
     """What is to be done with a question."""
-    if ACUTE.search(text) and not LEARNING.search(text):
+    if (ACUTE.search(text) or (HARM.search(text) and CRY.search(text))) and not LEARNING.search(text):
         return "acute"
-    if GREETING.fullmatch(text):
+    if GREETING.fullmatch(text) or (
+        OPENS.match(text) and "?" not in text and not ASKS.search(text) and len(text.split()) <= PLEASANT
+    ):
         return "greeting"
-    if ATTACK.search(text):
+    if ATTACK.search(text) or MARKED.search(text):
         return "refused"
     return "vague" if not topic(text) and not follows_up else "search"
 

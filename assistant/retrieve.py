@@ -1,11 +1,12 @@
-"""Question → passages: the ranking by words and the ranking by meaning, fused; a LangChain retriever.
+"""Question → passages: the ranking by words and the ranking by meaning, fused and put in order; a LangChain retriever.
 
 Knows the index; knows nothing of answers. Both scores are brought to the same scale (words: the share of the question's rarity
-that the passage holds; meaning: cosine) and added, which keeps how sure each ranking is; ranks alone throw that away.
+that the passage holds; meaning: cosine) and added, which keeps how sure each ranking is; ranks alone throw that away. The best by
+that sum are put in order by `assistant.rerank`.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,18 @@ from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 
+from assistant import rerank
+from assistant.question import language
+from assistant.rerank import Candidates
 from assistant.types import Passage
 from corpus.chunk import full_text, section
 from corpus.index import Index
 
 CANDIDATES = 100  # of each ranking
+JUDGED = 80  # of both together, by the sum
 PER_ARTICLE = 3  # passages of one article among the results: more would push out other articles that answer too
-MEANING, WORDS, ARTICLE, PAGE = 1.0, 0.8, 0.3, 0.15  # weights; eval/LOG.md, 2026-11-24
+MEANING, WORDS = 1.0, 0.8  # weights; eval/LOG.md, 2026-11-24
+PAGE = 1.5  # what a passage of the page that is being read has ahead, in the judge's units
 
 
 class Retriever(BaseRetriever):
@@ -47,43 +53,41 @@ class Retriever(BaseRetriever):
 
 def passages(index: Index, question: str, limit: int, page: str | None = None) -> list[Passage]:
     """The `limit` best passages for a question, at most PER_ARTICLE of an article; those of `page` come forward a little."""
-    scores = fused(index, question)
-    paths = {row: _path(index, row) for row in scores}
-    # An article that speaks of the matter in several places is more likely about it than one that mentions it once.
-    best_of: dict[str, list[float]] = {}
-    for row, score in scores.items():
-        best_of.setdefault(paths[row], []).append(score)
-    support = {path: sum(sorted(own, reverse=True)[1:3]) for path, own in best_of.items()}
-    total = {row: score + ARTICLE * support[paths[row]] / 2 + PAGE * (paths[row] == page) for row, score in scores.items()}
-    taken: Counter[str] = Counter()
-    found: list[Passage] = []
-    for row in sorted(total, key=lambda row: (-total[row], row)):
-        if len(found) == limit:
-            break
-        if taken[paths[row]] < PER_ARTICLE:
-            taken[paths[row]] += 1
-            found.append(Passage(index.chunk(row), round(float(total[row]), 4)))
-    return found
+    english = language(question) == "en"
+    weights = index.lexical.analyzer.meant(question, english)
+    found = candidates(index, question, weights)
+    if not len(found.rows):
+        return []
+    evidence = rerank.evidence(index, question, weights, found)
+    ground = round(rerank.ground(rerank.ground_evidence(index, weights, found, evidence, english)), 3)
+    scores = rerank.scores(evidence) + PAGE * (index.pages[found.rows] == _number(index, page))
+    shares = np.exp(scores - scores.max())
+    taken: Counter[int] = Counter()
+    chosen: list[Passage] = []
+    for place in np.argsort(-shares, kind="stable"):
+        row = int(found.rows[place])
+        if len(chosen) < limit and taken[index.pages[row]] < PER_ARTICLE:
+            taken[index.pages[row]] += 1
+            chosen.append(Passage(index.chunk(row), round(float(shares[place] / shares.sum()), 6), ground))
+    return chosen
 
 
-def fused(index: Index, question: str) -> dict[int, float]:
-    """Row → score of the candidates of both rankings. A row that one ranking does not name gets that ranking's lowest score."""
-    words = index.lexical.scores(index.lexical.analyzer.terms(question)) / max(weight(index, question), 1e-6)
-    meaning = dict(index.nearest(question, CANDIDATES))
-    floor = min(meaning.values(), default=0.0)
-    rows = set(meaning) | {int(row) for row in _top(words, CANDIDATES)}
-    return {row: MEANING * meaning.get(row, floor) + WORDS * float(words[row]) for row in rows}
+def candidates(index: Index, question: str, weights: Mapping[str, float]) -> Candidates:
+    """The best of both rankings. A row that the ranking by meaning does not name gets its lowest score."""
+    words = index.lexical.scores(weights) / max(weight(index, weights), 1e-6)
+    near = dict(index.nearest(question, CANDIDATES))
+    floor = min(near.values(), default=0.0)
+    best = np.argsort(-words, kind="stable")[:CANDIDATES]
+    rows = np.array(sorted({*near, *(int(row) for row in best if words[row] > 0)}), dtype=int)
+    found = Candidates(rows, np.array([near.get(int(row), floor) for row in rows]), words[rows])
+    top = np.argsort(-(MEANING * found.meaning + WORDS * found.words), kind="stable")[:JUDGED]
+    return Candidates(found.rows[top], found.meaning[top], found.words[top])
 
 
-def weight(index: Index, question: str) -> float:
-    """The rarity of a question's words together: what a passage that held them all would score, about."""
-    return sum(index.lexical.rarity(term) for term in dict.fromkeys(index.lexical.analyzer.terms(question)))
+def weight(index: Index, weights: Mapping[str, float]) -> float:
+    """The rarity of a question's own terms together: what a passage that held them all would score, about."""
+    return sum(index.lexical.rarity(term) for term, own in weights.items() if own == 1.0)
 
 
-def _top(scores: np.ndarray, limit: int) -> Sequence[int]:
-    best = np.argsort(-scores, kind="stable")[:limit]
-    return [int(row) for row in best if scores[row] > 0]
-
-
-def _path(index: Index, row: int) -> str:
-    return index.ids[row].rpartition("#")[0]
+def _number(index: Index, page: str | None) -> int:
+    return list(index.entries).index(page) if page in index.entries else -1

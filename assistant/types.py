@@ -35,10 +35,15 @@ class Ask:
 
 @dataclass(frozen=True)
 class Passage:
-    """A chunk that may hold the answer; `score` is higher for better and comparable within one question only."""
+    """A chunk that may hold the answer.
+
+    `score` is its share among the candidates, comparable within one question only; `ground` how sure it is that the articles
+    answer the question at all, the same for all its passages: log-odds above the bound, below 0 there is no ground.
+    """
 
     chunk: Chunk
     score: float
+    ground: float = 0.0
 
 
 @dataclass(frozen=True)

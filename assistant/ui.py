@@ -164,6 +164,9 @@ def sources_html(answer: Answer) -> str:
     parts = [f'<p class="notice" role="note">{escape(notice.message)}</p>' for notice in answer.notices]
     sections = groupby(answer.citations, key=lambda citation: (citation.title, citation.section, citation.updated))
     parts += [_section(title, section, updated, quotes) for (title, section, updated), quotes in sections]
+    if answer.laws:
+        links = ", ".join(_link(each.url, each.text) for each in answer.laws)
+        parts.append(f'<p class="laws">Lover og forskrifter i svaret: {links}</p>')
     if answer.nearest:
         parts.append(f"<p>{escape(phrases.NEAREST[answer.language])}</p><ul>")
         parts += [f"<li>{_link(page.url, page.title)}</li>" for page in answer.nearest]

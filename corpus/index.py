@@ -8,6 +8,7 @@ nothing under a finished version is ever changed.
 """
 
 import contextlib
+import functools
 import json
 import mmap
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ import numpy as np
 from corpus import dense
 from corpus.article import Article, Rejected
 from corpus.chunk import Chunk, from_json
-from corpus.language import Analyzer
+from corpus.language import Analyzer, in_bokmaal
 from corpus.lexical import Lexical
 
 
@@ -70,14 +71,26 @@ class Index:
     _articles: "Lines"
     rows: dict[str, int] = field(default_factory=dict)
     entries: dict[str, Entry] = field(default_factory=dict)
+    pages: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int32))  # the article's number of each row
 
     def __post_init__(self) -> None:
+        self.pages = np.repeat(np.arange(len(self.manifest.articles)), [entry.chunks for entry in self.manifest.articles])
         self.rows = {key: row for row, key in enumerate(self.ids)}
         self.entries = {entry.path: entry for entry in self.manifest.articles}
 
     def chunk(self, row: int) -> Chunk:
         """The chunk of a row, read from disk."""
         return from_json(self._lines[row])
+
+    @functools.cached_property
+    def title_vectors(self) -> np.ndarray:
+        """The vectors of the articles' titles: float32, shape (articles, dimensions)."""
+        return self.embedder.documents([entry.title for entry in self.manifest.articles])
+
+    @functools.cached_property
+    def title_terms(self) -> list[frozenset[str]]:
+        """The terms of each article's title."""
+        return [frozenset(self.lexical.analyzer.terms(entry.title)) for entry in self.manifest.articles]
 
     def line(self, row: int) -> bytes:
         """The chunk of a row as it lies on disk."""
@@ -90,8 +103,12 @@ class Index:
 
     def nearest(self, question: str, limit: int) -> list[tuple[int, float]]:
         """Rows nearest in meaning to a question, best first, with their cosine similarity."""
-        vector = self.embedder.queries([question])[0]
-        return [(self.rows[key], score) for key, score in self.vectors.nearest(vector, min(limit, len(self.ids)))]
+        return [(self.rows[key], score) for key, score in self.vectors.nearest(self.vector(question), min(limit, len(self.ids)))]
+
+    def vector(self, question: str) -> np.ndarray:
+        """A question as the embedder reads it, in bokmål: float32, shape (dimensions,)."""
+        vector: np.ndarray = self.embedder.queries([in_bokmaal(question)])[0]
+        return vector
 
     def article(self, path: str) -> Article | None:
         """An article as it was indexed, or None."""

@@ -1,12 +1,15 @@
-"""The one tokenizer: text → terms, the same for building and asking.
+"""The one tokenizer: text → terms, the same for building and asking; and what a question may have meant beside its words.
 
 Knows Norwegian word forms; knows nothing of articles or rankings. Terms are Snowball stems of lower-case words with stop words
-out, and beside them what stemming would lose: law names, account numbers, § references, the parts of compounds.
+out, and beside them what stemming would lose: law names, account numbers, § references, the parts of compounds. Nynorsk and
+dialect are read as bokmål. The lists lie in words/: nynorsk.tsv (word, bokmål), abbreviations.tsv (short, long, "caps" when only
+capitals count) and english.tsv (word or phrase, Norwegian words).
 """
 
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 # "§ 3-1", "§ 14 A", "§ 2 A-1", "§ 3-3c": a letter may stand apart only when it is a capital ("§ 3-1 i loven" ends before "i").
@@ -27,17 +30,7 @@ STOP = frozenset(
     """.split()
 )
 
-# Nynorsk words whose stems do not meet the bokmål ones, whole …
-BOKMAAL: Mapping[str, str] = dict(
-    pair.split("=")
-    for pair in """
-    betaler=betale dagleg=daglig eigar=eier eigarar=eier eigen=egen fristen=frist kontoen=konto kostnader=kostnad løn=lønn
-    lønna=lønn oppseiing=oppsigelse reglar=regel rekna=beregne reknar=beregner rekning=regning rettleiing=veiledning
-    sal=salg seie=si selje=selge skule=skole tilsett=ansatt tilsette=ansatt utbyte=utbytte utrekning=beregning vald=valgt
-    velje=velge
-    """.split()
-)
-# … and parts of words, in compounds too (verneombodet, bedriftshelsetenesta, arbeidsmiljøutval, sjukepengar).
+# Parts of nynorsk words, for compounds that no list holds (verneombodet, bedriftshelsetenesta, arbeidsmiljøutval, sjukepengar).
 PARTS = tuple(
     pair.split("=")
     for pair in """
@@ -46,6 +39,14 @@ PARTS = tuple(
     meirverdi=merverdi avskriving=avskrivning fråvær=fravær løyve=tillatelse utvale=utvalge dagpengar=dagpenger
     """.split()
 )
+LISTS = Path(__file__).resolve().parent / "words"
+
+# What a question may have meant, by how sure it is (eval/LOG.md, 2026-11-25).
+JOINED, MENDED, WRITTEN_OUT, LOOKED_UP = 1.0, 0.8, 0.4, 0.7
+SPELT, LONG = 8, 11  # letters of a word that is looked up by its neighbours; of one that may hold two errors
+PHRASE = 4  # words of an English phrase
+SHORT = re.compile(r"[^\W\d_][\w./-]*[^\W_]\.?|\d[a-z]{1,2}\b")
+SLIPS = (("ae", "æ"), ("oe", "ø"), ("aa", "å"), ("ä", "æ"), ("ö", "ø"), ("o", "ø"), ("a", "å"), ("a", "æ"))
 
 MEMORY = 200_000  # words whose terms are kept; questions hold words without end
 LAW = re.compile(r"(.{2,}lov)(?:en|a|ens|as|er|ene|s)?$")
@@ -88,6 +89,26 @@ def split(word: str, vocabulary: Mapping[str, int]) -> tuple[str, str] | None:
     return best
 
 
+@functools.cache
+def listed(name: str) -> Mapping[str, str]:
+    """One of the lists as left side → right side; a third column is put before the left side with a colon ("caps:da")."""
+    rows = (line.split("\t") for line in (LISTS / f"{name}.tsv").read_text("utf-8").splitlines())
+    return {":".join([*row[2:], row[0]]): row[1] for row in rows}
+
+
+def bokmaal(word: str) -> str:
+    """A lower-case word as bokmål has it."""
+    word = listed("nynorsk").get(word, word)
+    for nynorsk, own in PARTS:
+        word = word.replace(nynorsk, own)
+    return word + "g" if word.endswith("utval") else word
+
+
+def in_bokmaal(text: str) -> str:
+    """A text with its nynorsk and dialect words as bokmål has them; the rest stays."""
+    return WORD.sub(lambda match: match[0] if (own := bokmaal(low := match[0].lower())) == low else own, text)
+
+
 class Analyzer:
     """Text → terms, by the vocabulary of the indexed articles (word → number of texts that hold it)."""
 
@@ -97,19 +118,18 @@ class Analyzer:
 
     def terms(self, text: str) -> list[str]:
         """The terms of a text, in order, repeats kept; stop words are out."""
-        return [term for word in words(text) if word not in STOP for term in self.word(word)]
+        return [term for word in words(text) if (own := bokmaal(word)) not in STOP for term in self.word(own)]
 
     def word(self, word: str) -> tuple[str, ...]:
         """The terms of one lower-case word, the most telling first: its own stem, then a law's name, then its parts."""
         known = self._known.get(word)
         if known is None:
-            known = tuple(dict.fromkeys(self._analyse(word)))
+            known = tuple(dict.fromkeys(self._analyse(bokmaal(word))))
             if len(self._known) < MEMORY:
                 self._known[word] = known
         return known
 
     def _analyse(self, word: str) -> Iterator[str]:
-        word = _bokmaal(word)
         if "-" in word and word[0] != "§":  # "a-melding": joined, for a match as written; then "hms" and "arbeid" apart
             yield _stem(word.replace("-", ""))
             yield from (_stem(part) for part in word.split("-") if len(part) > 1 and part not in STOP)
@@ -121,12 +141,120 @@ class Analyzer:
             yield law[1]
         yield from (_stem(part) for part in split(word, self.vocabulary) or ())
 
+    # Asking
 
-def _bokmaal(word: str) -> str:
-    word = BOKMAAL.get(word, word)
-    for nynorsk, bokmaal in PARTS:
-        word = word.replace(nynorsk, bokmaal)
-    return word + "g" if word.endswith("utval") else word
+    def meant(self, text: str, english: bool = False) -> dict[str, float]:
+        """The terms of a question and, with less weight, those that it may have meant: term → weight, at most 1.
+
+        Joined are compounds written apart, mended are misspelt words that no article holds, written out are abbreviations, and
+        English words are looked up: all of them when the question is English, else those that are no Norwegian words here.
+        """
+        asked = [bokmaal(word) for word in words(text)]
+        weights = {term: 1.0 for word in asked if word not in STOP for term in self.word(word)}
+        mended = iter(()) if english else self._mended(asked)
+        more = [(JOINED, self._joined(asked)), (MENDED, mended), (WRITTEN_OUT, self._written_out(text))]
+        for weight, found in (*more, (LOOKED_UP, self._looked_up([*words(text)], english))):
+            for term in (term for word in found for term in self.word(word)):
+                weights[term] = max(weights.get(term, 0.0), weight)
+        return weights
+
+    def _joined(self, asked: Sequence[str]) -> Iterator[str]:
+        """Compounds that were written apart ("yrkes skade forsikring", "verne ombud", "arbeid giver")."""
+        for size in (3, 2):
+            for start in range(len(asked) - size + 1):
+                parts = asked[start : start + size]
+                joined = "".join(parts)
+                if all(len(part) > 2 and part.isalpha() for part in parts):
+                    yield from (word for word in (joined, "s".join(parts)) if word in self.vocabulary)
+
+    def _mended(self, asked: Sequence[str]) -> Iterator[str]:
+        """The nearest word of the articles for each that no article holds."""
+        for word in asked:
+            if len(word) > 3 and word.isalpha() and word not in STOP and not self.knows(word) and not _right(word):
+                yield from self._nearest(word)
+
+    def knows(self, word: str) -> bool:
+        """Whether the articles use a word, in any form, or both parts of it."""
+        return _stem(word) in self._stems or split(word, self.vocabulary) is not None
+
+    def _nearest(self, word: str) -> list[str]:
+        from symspellpy import Verbosity
+
+        if right := next((each for each in slips(word) if each in self.vocabulary), None):
+            return [right]
+        if len(word) < SPELT:  # a short word has too many neighbours, and any of them may be another word ("katten", "skatten")
+            return []
+        found = self._speller.lookup(word, Verbosity.CLOSEST, 2 if len(word) >= LONG else 1)
+        return [each.term for each in found[:1]]
+
+    @functools.cached_property
+    def _stems(self) -> frozenset[str]:
+        return frozenset(_stem(word) for word in self.vocabulary)
+
+    @functools.cached_property
+    def _speller(self) -> Any:
+        from symspellpy import SymSpell
+
+        speller = SymSpell(max_dictionary_edit_distance=2, prefix_length=7)
+        for word, count in self.vocabulary.items():
+            if word.isalpha():
+                speller.create_dictionary_entry(word, count)
+        return speller
+
+    @staticmethod
+    def _written_out(text: str) -> Iterator[str]:
+        """What abbreviations stand for."""
+        known = listed("abbreviations")
+        for match in SHORT.finditer(text):
+            low = match[0].lower().rstrip(".")
+            long = known.get(low) or known.get(f"caps:{low}" if match[0].isupper() else "")
+            yield from (word for word in words(long or "") if word not in STOP)
+
+    def _looked_up(self, asked: Sequence[str], english: bool) -> Iterator[str]:
+        """The Norwegian words of English ones, the longest phrases first."""
+        known = listed("english")
+        place = 0
+        while place < len(asked):
+            for size in range(min(PHRASE, len(asked) - place), 0, -1):
+                part = asked[place : place + size]
+                norwegian = next((known[form] for form in english_forms(" ".join(part)) if form in known), None)
+                if norwegian and (english or not all(self.knows(word) or word in STOP for word in part)):
+                    yield from words(norwegian)
+                    place += size - 1
+                    break
+            place += 1
+
+
+def slips(word: str) -> Iterator[str]:
+    """The words that one may have meant who has no æ, ø and å, or who doubles a letter too many or too few."""
+    for typed, meant in SLIPS:
+        if typed in word:
+            yield word.replace(typed, meant)
+            yield from (f"{word[: at.start()]}{meant}{word[at.end() :]}" for at in re.finditer(typed, word))
+    for at in range(1, len(word)):
+        if word[at] == word[at - 1]:
+            yield word[:at] + word[at + 1 :]
+        elif word[at] not in "aeiouyæøå":
+            yield word[: at + 1] + word[at:]
+
+
+@functools.cache
+def _right_stems() -> frozenset[str]:
+    english = (word for phrase in listed("english") for word in phrase.split())
+    return frozenset(_stem(word) for word in (*listed("nynorsk").values(), *english))
+
+
+def _right(word: str) -> bool:
+    """Whether a word that no article holds is a right one all the same, by the lists."""
+    return _stem(word) in _right_stems() or any(form in listed("english") for form in english_forms(word))
+
+
+def english_forms(phrase: str) -> Iterator[str]:
+    """A phrase as it stands, then with the endings off its last word that the list leaves off."""
+    yield phrase
+    for ending, own in (("ies", "y"), ("es", ""), ("s", ""), ("ied", "y"), ("ed", ""), ("ed", "e"), ("ing", ""), ("ing", "e")):
+        if phrase.endswith(ending) and len(phrase) > len(ending) + 2:
+            yield phrase.removesuffix(ending) + own
 
 
 def _stem(word: str) -> str:

@@ -3,7 +3,7 @@
 Knows rows (0-based chunk numbers) and terms; knows nothing of articles, and stores nothing but its own matrix.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -47,12 +47,22 @@ class Lexical:
         """Write the matrix to a folder of its own."""
         self._matrix.save(folder, show_progress=False)
 
-    def scores(self, terms: Sequence[str]) -> np.ndarray:
-        """BM25 of every row for these terms: float32, shape (rows,); 0 where no term occurs."""
-        known = [term for term in dict.fromkeys(terms) if self.knows(term)]
-        if not known:
-            return np.zeros(self.rows, dtype=np.float32)
-        return np.asarray(self._matrix.get_scores(known), dtype=np.float32)
+    def scores(self, weights: Mapping[str, float]) -> np.ndarray:
+        """BM25 of every row for weighted terms: float32, shape (rows,); 0 where no term occurs."""
+        columns = self._matrix.scores
+        total = np.zeros(self.rows, dtype=np.float32)
+        for term, weight in weights.items():
+            if (column := self._matrix.vocab_dict.get(term)) is not None:
+                part = slice(int(columns["indptr"][column]), int(columns["indptr"][column + 1]))
+                total[columns["indices"][part]] += weight * columns["data"][part]
+        return total
+
+    def rows_with(self, term: str) -> np.ndarray:
+        """The rows that hold a term."""
+        if (column := self._matrix.vocab_dict.get(term)) is None:
+            return np.zeros(0, dtype=int)
+        ends = self._matrix.scores["indptr"]
+        return np.asarray(self._matrix.scores["indices"][ends[column] : ends[column + 1]])
 
     def rarity(self, term: str) -> float:
         """Inverse document frequency of a term, ln(1 + N / (n + 0.5)); of an unknown one as if half a document held it."""

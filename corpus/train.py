@@ -17,6 +17,7 @@ import numpy as np
 from corpus import dense
 from corpus.article import Article, read_content
 from corpus.chunk import Chunk, body, chunks, full_text
+from corpus.language import in_bokmaal
 from corpus.markdown import Link, blocks
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def train(contents: Sequence[Path], bank: Path, out: Path) -> Iterator[str]:
     kept, taken = questions[: round(KEPT * len(questions))], questions[round(KEPT * len(questions)) :]
     structure = [*structure_pairs(articles, passages), *link_pairs(links, articles)]
     asked = [pair for question in taken for pair in question_pairs(question, passages)]
-    tokenizer = train_tokenizer([*(full_text(chunk) for own in passages.values() for chunk in own), *(q.asked for q in taken)])
+    texts = [full_text(chunk) for own in passages.values() for chunk in own]
+    tokenizer = train_tokenizer([*texts, *(in_bokmaal(question.asked) for question in taken)])
     yield f"{len(structure)} structure pairs, {len(asked)} question pairs, {tokenizer.get_vocab_size()} tokens"
     matrix = torch.nn.EmbeddingBag(tokenizer.get_vocab_size(), DIMENSIONS, mode="mean")
     torch.nn.init.normal_(matrix.weight, std=0.1)
@@ -151,7 +153,7 @@ def question_pairs(question: Question, passages: Mapping[str, Sequence[Chunk]]) 
     """A question with the passages that answer it."""
     for path, heading in ((question.path, question.heading), *question.also):
         for chunk in answering(passages[path], heading)[:2]:
-            yield Pair(question.asked, full_text(chunk), path)
+            yield Pair(in_bokmaal(question.asked), full_text(chunk), path)
 
 
 def answering(own: Sequence[Chunk], heading: str) -> list[Chunk]:
@@ -259,7 +261,7 @@ def hits(embedder: dense.Embedder, questions: Sequence[Question], passages: dict
     pages = np.array([path for path, own in passages.items() for _ in own])
     texts = embedder.documents([full_text(chunk) for own in passages.values() for chunk in own])
     ranks = []
-    for question, scores in zip(questions, embedder.queries([q.asked for q in questions]) @ texts.T, strict=True):
+    for question, scores in zip(questions, embedder.queries([in_bokmaal(q.asked) for q in questions]) @ texts.T, strict=True):
         best = dict.fromkeys(pages[np.argsort(-scores)[:200]])
         ranks.append(list(best).index(question.path) if question.path in best else 200)
     return {k: round(float(np.mean([rank < k for rank in ranks])), 3) for k in (1, 5, 10)} if ranks else {}

@@ -42,7 +42,7 @@ def own(index: Index) -> dict[str, Search]:
         return [(chunk.path, full_text(chunk)) for chunk in (index.chunk(row) for row in order[:DEPTH])]
 
     def by_words(question: str) -> list[int]:
-        scores = index.lexical.scores(index.lexical.analyzer.terms(question))
+        scores = index.lexical.scores(dict.fromkeys(index.lexical.analyzer.terms(question), 1.0))
         return [int(row) for row in (-scores).argsort(kind="stable")[:100] if scores[row] > 0]
 
     def by_meaning(question: str) -> list[int]:

@@ -62,7 +62,7 @@ def _from_page(assistant: Assistant, question: str, path: str) -> str:
     """The answer that is made when the right page, and nothing else, is given."""
     page = assistant.index.page(path)
     extractor = Extractor(assistant.index.embedder, assistant.index.lexical)
-    picks = extractor.extract(read(Ask(question)), [Passage(chunk, SURE) for chunk in page])
+    picks = extractor.extract(read(Ask(question)), [Passage(chunk, 1.0, SURE) for chunk in page])
     return tell(picks, {path: page}).text
 
 

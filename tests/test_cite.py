@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.cite import MARKER, citation, deep_link, fragment, page_text, page_url, resolve
+from assistant.cite import MARKER, citation, deep_link, fragment, named_laws, page_text, page_url, resolve
 from corpus.chunk import Chunk
 from corpus.markdown import Unit
 
@@ -97,3 +97,13 @@ def test_a_citation_carries_the_words_and_where_they_stand() -> None:
     own = chunk(0, unit)
     made = citation(3, unit, own, page_text([own], ""))
     assert (made.number, made.title, made.section, made.quote, made.kind) == (3, "Artikkel", "Krav", "Et krav.", "artikkel")
+
+
+def test_the_laws_that_are_cited_are_linked_once_each() -> None:
+    texts = [
+        "Arbeidsgiver skal ha verneombud (arbeidsmiljøloven § 6-1).",
+        "Se arbeidsmiljøloven § 6-1 og § 99-1.",
+        "Ingen lov her.",
+    ]
+    laws = named_laws(Unit("sentence", text, text) for text in texts)
+    assert [(each.text, each.url) for each in laws] == [("Arbeidsmiljøloven § 6-1", "https://lovdata.no/lov/2005-06-17-62/§6-1")]

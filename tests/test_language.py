@@ -2,7 +2,7 @@
 
 import pytest
 
-from corpus.language import Analyzer, split, vocabulary, words
+from corpus.language import Analyzer, in_bokmaal, listed, split, vocabulary, words
 
 NONE = Analyzer({})
 
@@ -59,3 +59,53 @@ def test_vocabulary_counts_texts_not_occurrences() -> None:
 
 def test_words_of_hostile_text_come_quickly() -> None:
     assert len(list(words("-" * 100_000 + "a-" * 50_000))) < 100_000
+
+
+KNOWN = Analyzer(
+    {"yrkesskadeforsikring": 4, "verneombud": 9, "forsikring": 9, "faktura": 5, "følger": 3, "skatten": 7, "avgift": 4}
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("yrkesskade forsikring", "yrkesskadeforsikring"),  # written apart
+        ("verne ombud", "verneombud"),
+        ("verneombuud", "verneombud"),  # a letter too many
+        ("forsikrng premie", "forsikring"),  # a letter too few
+        ("hva folger av dette", "følger"),  # no æ, ø and å
+        ("AMU", "arbeidsmiljøutvalg"),  # an abbreviation
+        ("hvem er safety representative her", "verneombud"),  # English words among Norwegian
+    ],
+)
+def test_a_question_may_mean_more_than_its_words(asked: str, meant: str) -> None:
+    weights = KNOWN.meant(asked)
+    assert KNOWN.word(meant)[0] in weights
+    assert all(0 < weight <= 1 for weight in weights.values())
+
+
+def test_a_right_word_is_not_mended_into_a_neighbour() -> None:
+    assert not set(KNOWN.terms("skatten")) & set(KNOWN.meant("katten er syk"))
+
+
+def test_capitals_tell_an_abbreviation_from_a_word() -> None:
+    assert "aksjeselskap" in KNOWN.meant("er vi et AS")
+    assert "aksjeselskap" not in KNOWN.meant("er det as usual")
+
+
+def test_an_english_question_is_looked_up_phrase_by_phrase() -> None:
+    weights = KNOWN.meant("How much holiday pay do employees get?", english=True)
+    assert {KNOWN.word("feriepenger")[0], KNOWN.word("ansatt")[0]} <= weights.keys()
+
+
+def test_dialect_and_nynorsk_are_read_as_bokmaal() -> None:
+    assert in_bokmaal("Kor mykje feriepengar har eg krav på?") == "hvor mye feriepenger har jeg krav på?"
+    assert NONE.terms("ka e verneombodet") == NONE.terms("hva er verneombudet")
+
+
+def test_the_lists_are_as_large_as_promised_and_well_formed() -> None:
+    sizes = {name: len(listed(name)) for name in ("english", "nynorsk", "abbreviations")}
+    assert sizes["english"] >= 1_500 and sizes["nynorsk"] >= 600 and sizes["abbreviations"] >= 150
+    for name in sizes:
+        assert all(left.strip() and right.strip() for left, right in listed(name).items())
+    assert all(left != right for left, right in listed("nynorsk").items())

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from assistant.retrieve import PER_ARTICLE, fused, passages
+from assistant.chat import Assistant
+from assistant.retrieve import PER_ARTICLE, passages
 from corpus import dense
 from corpus.build import build
 from corpus.index import Index, open_index
@@ -50,5 +51,21 @@ def test_the_page_the_reader_is_on_comes_forward(index: Index) -> None:
 
 
 @pytest.mark.parametrize("question", ["???", "§", "zzzz", "🙂"])
-def test_a_question_without_known_words_still_ranks(index: Index, question: str) -> None:
-    assert len(fused(index, question)) == len(index.ids)
+def test_a_question_without_known_words_still_ranks_but_is_no_ground(index: Index, question: str) -> None:
+    found = passages(index, question, 20)
+    assert len(found) > 0
+    assert found[0].ground < 0
+
+
+def test_a_covered_question_is_ground_for_an_answer(assistant: Assistant) -> None:
+    assert passages(assistant.index, "hvor lenge sitter verneombudet", 1)[0].ground > 0
+    assert passages(assistant.index, "hvem vant fotballkampen i går", 1)[0].ground < 0
+
+
+def test_english_questions_find_norwegian_passages_by_the_word_list(assistant: Assistant) -> None:
+    found = [each.chunk.path for each in passages(assistant.index, "how long is the safety representative elected for", 5)]
+    assert "/blogs/regnskap/verneombud" in found
+
+
+def test_an_account_that_is_named_is_found_by_its_number(assistant: Assistant) -> None:
+    assert passages(assistant.index, "hva føres på konto 5920", 1)[0].chunk.path.startswith("/blogs/kontoplan/5920")
