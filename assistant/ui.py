@@ -230,12 +230,17 @@ IN_NORWEGIAN = """() => {
 }"""
 # An answer is read from its beginning: the latest question goes to the top of the conversation, not its last line to the bottom.
 # A suggestion is gone once it is chosen, and the focus with it: then it goes to the answer's conversation, for the next Tab.
-SHOW_QUESTION = """() => setTimeout(() => {
-  const question = [...document.querySelectorAll('#chat .user-row')].pop();
-  const talk = question && question.closest('.bubble-wrap');
-  if (!talk) return;
-  talk.scrollTop += question.getBoundingClientRect().top - talk.getBoundingClientRect().top - 8;
-  talk.tabIndex = 0;  // so that arrow keys scroll a long conversation
-  if (document.activeElement === document.body) talk.focus({preventScroll: true});
-}, 60)"""
+SHOW_QUESTION = """() => {
+  let left = 40;  // looks, for a slow machine takes its time to take the chosen suggestion away
+  const show = () => {
+    const question = [...document.querySelectorAll('#chat .user-row')].pop();
+    const talk = question && question.closest('.bubble-wrap');
+    if (!talk) return;
+    if (left === 40) talk.scrollTop += question.getBoundingClientRect().top - talk.getBoundingClientRect().top - 8;
+    talk.tabIndex = 0;  // so that arrow keys scroll a long conversation
+    if (document.activeElement === document.body) talk.focus({preventScroll: true});
+    else if (--left && document.activeElement.closest('#suggestions')) setTimeout(show, 60);
+  };
+  setTimeout(show, 60);
+}"""
 NO_SOURCES = '<h2>Kilder</h2><p class="quiet">Her står kildene til svaret, med ordene som er brukt.</p>'
