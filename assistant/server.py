@@ -38,7 +38,7 @@ METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 MAX_BODY = 64 * 1024  # bytes
 MAX_CHAT_BODY = 1024 * 1024  # bytes; the chat sends its whole conversation, links and all, with every question
 MAX_RESULTS = 50
-GRACE = 3  # seconds that answers under way get when the server is stopped
+GRACE = 3  # seconds to finish in when stopped: an open page would hold its connection, and the server, for as long as it is open
 # What the chat page calls. Gradio brings more that nobody here needs: uploads without a limit, a file server, a proxy.
 GRADIO = ("queue", "heartbeat", "startup-events", "app_id", "cancel", "reset")
 SHUT_CSP = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -91,7 +91,6 @@ def serve(assistant: Assistant, settings: Settings) -> None:
     # "info" tells where the page is; what people ask belongs in no log.
     app = create_app(assistant)
     quiet: dict[str, Any] = {"log_level": "info", "access_log": False, "server_header": False}
-    # An open page holds a connection for as long as it is open; whoever stops the server should not have to close it first.
     uvicorn.run(app, host=settings.host, port=settings.port, timeout_graceful_shutdown=GRACE, **quiet)
 
 
