@@ -204,7 +204,8 @@ def _write_words(place: Path, names: Sequence[str], documents: Sequence[np.ndarr
     names = [names[number] for number in used]
     np.savez(place / WORDS, names=np.array("\n".join(names)), words=flat.astype(np.uint32), ends=ends)
     passage = np.repeat(np.arange(len(documents)), np.diff(ends, prepend=0))
-    held = np.unique(passage * len(names) + flat) % len(names)  # each word once for each passage that holds it
+    pairs = np.sort(passage * len(names) + flat)
+    held = pairs[np.diff(pairs, prepend=-1) > 0] % len(names)  # each word once for each passage that holds it
     known = vocabulary(dict(zip(names, np.bincount(held, minlength=len(names)).tolist(), strict=True)))
     analyzer = Analyzer(known)
     terms = [analyzer.terms(name) for name in names]

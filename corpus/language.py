@@ -31,7 +31,7 @@ STOP = frozenset(
 )
 
 # Parts of nynorsk words, for compounds that no list holds (verneombodet, bedriftshelsetenesta, arbeidsmiljøutval, sjukepengar).
-PARTS = tuple(
+PARTS = dict(
     pair.split("=")
     for pair in """
     ombod=ombud teneste=tjeneste tenesta=tjenesten rekneskap=regnskap takar=taker gjevar=giver sjuk=syk
@@ -39,6 +39,7 @@ PARTS = tuple(
     meirverdi=merverdi avskriving=avskrivning fråvær=fravær løyve=tillatelse utvale=utvalge dagpengar=dagpenger
     """.split()
 )
+PART = re.compile("|".join(PARTS))
 LISTS = Path(__file__).resolve().parent / "words"
 
 # What a question may have meant, by how sure it is (eval/LOG.md, 2026-11-25).
@@ -82,8 +83,10 @@ def split(word: str, vocabulary: Mapping[str, int]) -> tuple[str, str] | None:
     best, best_count = None, 1
     for cut in range(4, len(word) - 3):
         first, second = word[:cut], word[cut:]
+        if second not in vocabulary:
+            continue
         for head in (first, first[:-1]) if first[-1] in "se" and len(first) > 4 else (first,):
-            count = min(vocabulary.get(head, 0), vocabulary.get(second, 0))
+            count = min(vocabulary.get(head, 0), vocabulary[second])
             if count > best_count:
                 best, best_count = (head, second), count
     return best
@@ -96,11 +99,10 @@ def listed(name: str) -> Mapping[str, str]:
     return {":".join([*row[2:], row[0]]): row[1] for row in rows}
 
 
+@functools.lru_cache(maxsize=100_000)
 def bokmaal(word: str) -> str:
     """A lower-case word as bokmål has it."""
-    word = listed("nynorsk").get(word, word)
-    for nynorsk, own in PARTS:
-        word = word.replace(nynorsk, own)
+    word = PART.sub(lambda match: PARTS[match[0]], listed("nynorsk").get(word, word))
     return word + "g" if word.endswith("utval") else word
 
 
