@@ -99,6 +99,7 @@ class Assistant:
                 embedder = dense.load(self.settings.embedder)
                 self._refresh(embedder)
                 index = open_index(self.settings.index, embedder)
+                index.warm()
                 # Units are compared by the shipped embedder: dozens a question, too many for a slow one.
                 self._extractor = Extractor(dense.load() if self.settings.embedder else embedder, index.lexical)
                 self._index = index

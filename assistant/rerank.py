@@ -31,7 +31,7 @@ WEIGHTS = {
     "held_title": -4.47,  # … in its title, which counts too much in the others
     "title_meaning": 3.18,  # cosine of the title
     "account_page": 5.82,  # a page about an account, when an account is asked for
-    "account_named": 10.0,  # the page of the very account that the question names
+    "account_named": 10.0,  # the page of the very account that the question names; set by hand, `tune` names none
     "chunks": -0.63,  # logarithm of how many passages the page has: more of them, more luck
     "kontoplan": -0.77,
 }

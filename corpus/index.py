@@ -92,6 +92,11 @@ class Index:
         """The terms of each article's title."""
         return [frozenset(self.lexical.analyzer.terms(entry.title)) for entry in self.manifest.articles]
 
+    def warm(self) -> None:
+        """Make now what the first question would have to wait for."""
+        self.lexical.analyzer.warm()
+        _ = self.title_terms, self.title_vectors
+
     def line(self, row: int) -> bytes:
         """The chunk of a row as it lies on disk."""
         return self._lines[row]

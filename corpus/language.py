@@ -189,6 +189,10 @@ class Analyzer:
         found = self._speller.lookup(word, Verbosity.CLOSEST, 2 if len(word) >= LONG else 1)
         return [each.term for each in found[:1]]
 
+    def warm(self) -> None:
+        """Make the speller and the stems now, a second's work, instead of at the first misspelt word."""
+        _ = self._stems, self._speller
+
     @functools.cached_property
     def _stems(self) -> frozenset[str]:
         return frozenset(_stem(word) for word in self.vocabulary)

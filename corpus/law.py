@@ -17,7 +17,7 @@ SITE = "https://lovdata.no"
 # is no "i" or "å" ("§ 3-1 i loven").
 NUMBER = r"\d+(?:[ ]?[A-Z](?![\w.]))?(?:-\d+)*(?:[ ]?[A-Z](?=-\d))?(?:-\d+)*(?:[a-hj-z](?!\w)|[ ](?:[a-h]|[A-H])(?![\w.]))?"
 PARAGRAPHS = re.compile(
-    rf"§+\s*(?P<first>{NUMBER})(?P<rest>(?:\s*(?:,|og|eller|til|–|-|jf\.?|samt)\s*(?:og\s+)?§*\s*(?:{NUMBER})(?!\s*(?:%|prosent|kroner|kr)))*)"
+    rf"§+\s*(?P<first>{NUMBER})(?:\s*(?:,|og|eller|til|–|-|jf\.?|samt)\s*(?:og\s+)?§*\s*(?:{NUMBER})(?!\s*(?:%|prosent|kroner|kr)))*"
 )
 ONE = re.compile(NUMBER)
 ID = re.compile(r"\b(?P<kind>LOV|FOR|lov|forskrift)[-/ ](?P<date>\d{4}-\d{2}-\d{2})(?:-(?P<number>\d+))?\b")
@@ -170,7 +170,7 @@ def _find_names(text: str) -> Iterator[_Name]:
 def _name_at(text: str, words: list[re.Match[str]], place: int) -> _Name | None:
     """The longest name of a law that begins at a word."""
     start, first = words[place].start(), words[place][0].lower()
-    if first in ("lov", "forskrift", "forskrift til", "lova", "loven", "forskriften"):
+    if first in ("lov", "forskrift", "lova", "loven", "forskriften"):
         for last in range(min(len(words), place + LONGEST) - 1, place, -1):
             end = words[last].end()
             if key := _names().get(" ".join(text[start:end].lower().split())):
