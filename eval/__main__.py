@@ -238,14 +238,15 @@ def _bench(options: argparse.Namespace) -> int:
 
     contents = options.content or _own_content()
     options.out.mkdir(parents=True, exist_ok=True)
+    columns = {}
     if options.sizes:
         figures = bench.growth(contents, options.questions, options.sizes, progress)
         bench.plot(figures, options.out / "bench.svg")
         columns = {f"{size} articles": own for size, own in figures.items()}
-    else:
-        columns = {"as it is": bench.bench(contents, options.questions, progress)}
+    if options.tutorial or not options.sizes:
+        columns["as it is"] = bench.bench(contents, options.questions, progress)
     if options.tutorial:
-        columns |= bench.against_tutorial(contents, options.questions, list(columns.values())[-1], ROOT / "out" / "cache")
+        columns |= bench.against_tutorial(contents, options.questions, columns["as it is"], ROOT / "out" / "cache")
     (options.out / "bench.json").write_text(json.dumps(columns, indent=1), "utf-8")
     print(" " * 32 + "".join(f"{name:>18}" for name in columns))
     for name in next(iter(columns.values())):
