@@ -20,10 +20,11 @@ from langchain_core.runnables.utils import AddableDict
 from assistant import phrases
 from assistant.cite import citation, named_laws, page_text, page_url, resolve
 from assistant.errors import HmsError, NotReadyError
-from assistant.extract import Draft, Extractor, tell
+from assistant.extract import Draft, extract, tell
 from assistant.question import Question, read
+from assistant.select import Selector
 from assistant.settings import Settings
-from assistant.types import Answer, Ask, Citation, Event, Outcome, Page, Passage
+from assistant.types import Answer, Ask, Citation, Event, Outcome, Page, Passage, Pick
 from corpus import dense
 from corpus.article import ContentError
 from corpus.chunk import Chunk, body, section
@@ -75,7 +76,7 @@ class Assistant:
         self.status = "Starter"
         self.failed = False
         self._index: Index | None = None
-        self._extractor: Extractor | None = None
+        self._selector: Selector | None = None
         self._loading = threading.Lock()
         self.chain: Runnable[Ask, AddableDict] = (
             RunnableLambda(self._retrieve, name="retrieve")
@@ -101,7 +102,7 @@ class Assistant:
                 index = open_index(self.settings.index, embedder)
                 index.warm()
                 # Units are compared by the shipped embedder: dozens a question, too many for a slow one.
-                self._extractor = Extractor(dense.load() if self.settings.embedder else embedder, index.lexical)
+                self._selector = Selector(dense.load() if self.settings.embedder else embedder, index.lexical)
                 self._index = index
                 self.status = "Klar"
             except (IndexFault, ContentError, dense.EmbedderError) as error:
@@ -238,7 +239,9 @@ class Assistant:
         question = read(ask)
         if question.kind in ("greeting", "vague", "refused"):
             return Found(question)
-        return Found(question, tuple(self._passages(question, FOUND)))
+        from assistant.retrieve import with_opening
+
+        return Found(question, tuple(with_opening(self.index, self._passages(question, FOUND))))
 
     def _passages(self, question: Question, limit: int) -> list[Passage]:
         from assistant.retrieve import passages
@@ -255,8 +258,7 @@ class Assistant:
         if question.kind in fixed:
             outcome, phrase = fixed[question.kind]
             return Reply(found, outcome, Draft(phrase[question.language]))
-        assert self._extractor is not None
-        picks = self._extractor.extract(question, self._with_opening(found.passages))
+        picks = self._picks(found)
         draft = tell(picks, self._pages(pick.chunk.path for pick in picks))
         if question.kind == "acute":
             numbers = phrases.ACUTE[question.language]
@@ -264,15 +266,15 @@ class Assistant:
             return Reply(found, "acute", Draft(numbers + more, draft.sources))
         if not draft.text:
             return Reply(found, "not_covered", Draft(phrases.NOT_COVERED[question.language]))
-        return Reply(found, "answered", draft)
+        framed = f"{phrases.FRAME[question.language]}\n\n{draft.text}".strip()
+        return Reply(found, "answered", Draft(framed, draft.sources))
 
-    def _with_opening(self, passages: Sequence[Passage]) -> Sequence[Passage]:
-        """The passages and, after the best one, the opening of its article: there stands what a thing is, or which account."""
-        if not passages or passages[0].chunk.id.endswith("#0"):
-            return passages
-        best = passages[0]
-        opening = self.index.page(best.chunk.path)[0]
-        return [best, Passage(opening, best.score, best.ground), *(each for each in passages[1:] if each.chunk.id != opening.id)]
+    def _picks(self, found: Found) -> list[Pick]:
+        """What answers, in reading order; nothing when the passages are no ground for an answer."""
+        assert self._selector is not None
+        if not found.passages or found.passages[0].ground < 0:
+            return []
+        return extract(found.question.text, self._selector.picks(found.question, found.passages))
 
     def _cite(self, replies: Iterator[Reply]) -> Iterator[AddableDict]:
         for reply in replies:

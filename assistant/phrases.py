@@ -45,6 +45,12 @@ ACUTE_MORE: Phrase = {
     "nn": "Dette seier artiklane:",
     "en": "This is what the articles say:",
 }
+# Before quotes that are in another language than the question; it cites the first of them.
+FRAME: Phrase = {
+    "nb": "",
+    "nn": "Dette seier artiklane, på bokmål: [1]",
+    "en": "This is what the articles say, in Norwegian: [1]",
+}
 SEARCHING: Phrase = {"nb": "Leter i artiklene", "nn": "Leitar i artiklane", "en": "Searching the articles"}
 EXAMPLES: tuple[str, ...] = (
     "Hvor mange ansatte må vi være før vi trenger verneombud?",

@@ -4,9 +4,13 @@ Knows words; knows nothing of articles. Every rule here errs on the side of sear
 an attack or plainly empty of content is not searched for.
 """
 
+import functools
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 from typing import Literal
 
 from assistant.errors import QuestionError
@@ -69,45 +73,12 @@ ATTACK = _rule(
     r"(?:your|dine|initial) (?:instru\w+|prompt)\b|(?:instruksene|prompten|instruksane) (?:dine?|du (?:har )?f[iå]\w+)\b",
 )
 MARKED = re.compile(r"(?:\[|<|###)\s*(?:/?system|admin|inst|instruks|assistant)\b", re.IGNORECASE)  # set off as if from above
-_EYE = r"(?:etsende|syre|kjemikalier|lut|glass) (?:i|på) (?:øy\w*|auga?\w*|hud\w*)"
-ACUTE = _rule(
-    r"(?:puste(?:r|t)? (?:han |hun |hen )?ikke|pustar ikkje|får ikke puste\w*|sluttet å puste)\b",
-    r"(?:not breathing|can'?t breathe|choking|not responding|won'?t wake|not moving)\b",
-    r"(?:livløs|rører seg ikke|rører seg ikkje|svar\w+ (?:ikke|ikkje|itj|itte) (?:når vi|når me|på tiltale|lenger))",
-    r"(?:svimt|svima|svimte|svimer) av\b|besvim(?:t|te|er)\b|(?:fainted|passed out|collapsed)\b",
-    r"(?:luk(?:t|te|ter|tar) (?:av )?gass|smell (?:of )?gas|blod fra (?:øre|hode|munn))",
-    r"(?:lut|syre|etsende|kjemikalie\w*|acid|bleach) (?:rett )?(?:i|in|på) (?:\w+ )?(?:øye\w*|øyn\w*|aug\w*|eyes?)\b",
-    r"(?:bevisstløs|medvitslaus|unconscious|hjertestans|hjartestans|hjerteinfarkt|heart attack|cardiac arrest)\b",
-    r"(?:blør|bløder|blør|forblør\w*|bleeding|bleeds)\b",
-    r"(?:det|huset|bygget|lageret|verkstedet|kontoret|maskinen|kjelleren|fabrikken|bilen) (?:brenner|brenn|står i brann)\b",
-    r"(?:is on fire|there is a fire|gasslekkasje|gas leak|kullosforgift\w*|kvel(?:es|est))\b",
-    r"(?:kuttet|kutta|skåret|skar|saget|saga) (?:seg )?(?:av|over) (?:\w+ )?(?:fing\w+|hånd\w*|arm\w*|bein\w*|pulsåre\w*)",
-    r"(?:sitter|sit|sitt|satt|ligger|ligg) (?:\w+ )?(?:fast i|under) "
-    r"\w*(?:maskin|truck|presse|traktor|lift|last|vals|kvern|sag|rull)",
-    r"(?:fast|inne)klemt|klemt fast",
-    rf"(?:har|fikk|fått|fekk) (?:\w+ ){{0,2}}(?:strømstøt|straumstøt|strøm gjennom|straum gjennom|{_EYE})",
-    r"(?:falt|falle|ramla|datt|dotte|fell|fallen) (?:ned )?(?:fra|frå|av|from|off) (?:\w+ ){0,2}"
-    r"\w*(?:stillas|stige|tak|lift|ramp|trapp|scaffold|ladder|roof)",
-    r"(?:ta (?:mitt eget|sitt eget|mitt|sitt) liv|selvmord|sjølvmord|kill myself|suicid\w*)\b",
-)
-# Harm, and a cry for help beside it: each alone may be a topic.
-HARM = _rule(
-    r"(?:blod|blør|brannskad\w*|brenner|brann|røyk|gass|strøm|straum|svelg\w+|bevisst\w*|brystsmerte\w*|kramp\w+|"
-    r"skad(?:et|a|d) seg|kutt(?:et|a) seg|klemt|overkjørt|påkjørt|forgift\w*|drukn\w*|(?:falt|ramla|datt) ned|skriker|skrik|"
-    r"puster?|livløs|besvimt|unconscious|bleeding|injured|hurt (?:him|her)self|burn(?:ed|t)|electrocuted|chest pain|seizure|"
-    r"swallowed|crushed|trapped|smoke|fell (?:off|from|down))\b"
-)
-CRY = _rule(
-    r"(?:hjelp\s?!|hjælp|help\s?!|kom fort|skynd|akkurat nå|nå nettopp|nettopp nå|akkurat no|no nettopp|just now|right now|"
-    r"(?:hva|ka|kva) gj(?:ør|er) (?:vi|jeg|æ|e|eg|me|man)\b|"
-    r"(?:hva|ka|kva) (?:skal|ska|må) (?:vi|jeg|æ|e|eg|me) gj(?:øre|ør|era|ere)|"
-    r"what (?:do|should) (?:we|i) do|hvem ringer|ambulanse|ambulance|emergency)"
-)
-# "hvordan forebygge brann", "hva er erstatningen ved hjertestans": about danger, not in it.
-LEARNING = _rule(
-    r"(?:forebyg|førebyg|forsikring|erstatning|rutine|prosedyre|plan|kurs|opplæring|krav|kostnad|bokfør|konto|meldeplikt|prevent)",
-    r"(?:insurance|training|i fjor|i går|forrige (?:uke|måned|år)|last (?:week|year|month))\b",
-)
+# What tells of danger or of an attack in the pieces of a message: piece → weight for each, in log-odds; the empty piece is the
+# base. Learnt from 1,050 emergencies, 320 attacks and look-alikes of both (`python -m eval fit signs`): people in danger write in
+# more ways than rules can hold, of which earlier ones found one in seven (eval/LOG.md, 2026-11-25).
+SIGNS = Path(__file__).resolve().parent / "signs.tsv"
+ACUTE, ATTACKS = -0.5, 0.0  # bounds: a false alarm costs a reader one line, a missed one may cost a life
+LETTERS = (3, 4, 5)  # of a piece of a word
 ENGLISH = frozenset(
     "the what which how is are do does did can must should who when where why and of for we our my an to in with need have"
     " there from many much required if you it company employees employee".split()
@@ -190,15 +161,36 @@ def language(text: str) -> str:
 
 def kind(text: str, follows_up: bool) -> Kind:
     """What is to be done with a question."""
-    if (ACUTE.search(text) or (HARM.search(text) and CRY.search(text))) and not LEARNING.search(text):
+    danger, attack = signs(text)
+    if danger > ACUTE and not GREETING.fullmatch(text):
         return "acute"
     if GREETING.fullmatch(text) or (
         OPENS.match(text) and "?" not in text and not ASKS.search(text) and len(text.split()) <= PLEASANT
     ):
         return "greeting"
-    if ATTACK.search(text) or MARKED.search(text):
+    if attack > ATTACKS or ATTACK.search(text) or MARKED.search(text):
         return "refused"
     return "vague" if not topic(text) and not follows_up else "search"
+
+
+def signs(text: str) -> tuple[float, float]:
+    """The log-odds that a message tells of danger to somebody now, and that it is meant to steer the machine."""
+    table = _signs()
+    found = [table[piece] for piece in ("", *pieces(text)) if piece in table]
+    return sum(danger for danger, _ in found), sum(attack for _, attack in found)
+
+
+@functools.cache
+def _signs() -> Mapping[str, tuple[float, float]]:
+    rows = (line.split("\t") for line in SIGNS.read_text("utf-8").splitlines())
+    return {piece: (float(danger), float(attack)) for piece, danger, attack in rows}
+
+
+def pieces(text: str) -> frozenset[str]:
+    """The words of a text, its pairs of neighbours and the parts of its words; every digit counts as 0."""
+    found = re.findall(r"\w+", re.sub(r"\d", "0", text.lower()))
+    parts = {f"_{word}_"[at : at + size] for word in found for size in LETTERS for at in range(len(word) + 3 - size)}
+    return frozenset(found) | {f"{first} {second}" for first, second in pairwise(found)} | parts
 
 
 def topic(text: str) -> list[str]:

@@ -36,24 +36,26 @@ WEIGHTS = {
     "kontoplan": -0.77,
 }
 
-# Whether the articles answer at all, in log-odds: a logistic regression over 6,600 questions that they do and do not, of the real
-# blog and of the shipped articles (eval/LOG.md, 2026-11-25). BOUND turns away 4 of 100 answerable questions of `tune`.
+# Whether the articles answer at all, in log-odds: a logistic regression over questions that they do and do not answer, of the
+# real blog and of the shipped articles (`python -m eval fit ground`; eval/LOG.md, 2026-11-25). At BOUND, 4 of 100 answerable
+# questions of `tune` are turned away.
 GROUND = {
-    "meaning_max": 2.308,  # the best cosine
-    "words": -2.171,  # of the best passage
-    "title": -1.383,
-    "score": 2.905,  # a tenth of what speaks for the best passage
-    "share": 0.127,  # of the softmax over all candidates that the best page has
-    "margin": -0.41,  # … less that of the second best
-    "unknown": -0.455,  # share of the question's weight in terms that no article holds
-    "missing_page": -2.148,  # … that the best page does not hold
-    "rarest_page": 0.736,  # the rarest such term, of the rarest there can be
-    "rarest_chunk": 0.93,  # … that the best passage does not hold
-    "terms": 0.264,  # logarithm of how many terms the question has
-    "few": -3.328,  # one over it
-    "english": 0.393,
+    "meaning_max": 9.567,  # the best cosine
+    "words": -3.411,  # of the best passage
+    "title": -2.2,
+    "score": 2.308,  # a tenth of what speaks for the best passage
+    "share": 0.7,  # of the softmax over all candidates that the best page has
+    "margin": -0.341,  # … less that of the second best
+    "unknown": 0.2,  # share of the question's weight in terms that no article holds
+    "missing_page": -2.381,  # … that the best page does not hold
+    "rarest_page": 0.722,  # the rarest such term, of the rarest there can be
+    "rarest_chunk": 0.919,  # … that the best passage does not hold
+    "terms": 0.209,  # logarithm of how many terms the question has
+    "few": -2.987,  # one over it
+    "english": 0.333,
+    "beside": -9.805,  # the cosine with the nearest question on a matter that such articles leave open
 }
-BASE, BOUND = -3.439, -0.6
+BASE, BOUND = -2.252, -0.5
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,12 @@ def ground(told: Mapping[str, float]) -> float:
 
 
 def ground_evidence(
-    index: Index, weights: Mapping[str, float], found: Candidates, columns: Mapping[str, np.ndarray], english: bool
+    index: Index,
+    question: str,
+    weights: Mapping[str, float],
+    found: Candidates,
+    columns: Mapping[str, np.ndarray],
+    english: bool,
 ) -> dict[str, float]:
     """What speaks for there being an answer, by name, from the candidates' evidence."""
     total = scores(columns)
@@ -104,6 +111,7 @@ def ground_evidence(
         "terms": float(np.log1p(len(own))),
         "few": 1 / max(len(own), 1),
         "english": float(english),
+        "beside": index.beside(index.vector(question)),
     }
 
 

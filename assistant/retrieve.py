@@ -23,13 +23,13 @@ from corpus.index import Index
 
 CANDIDATES = 100  # of each ranking
 JUDGED = 80  # of both together, by the sum
-PER_ARTICLE = 3  # passages of one article among the results: more would push out other articles that answer too
+PER_ARTICLE = 4  # passages of one article among the results: more would push out other articles that answer too
 MEANING, WORDS = 1.0, 0.8  # weights; eval/LOG.md, 2026-11-24
 PAGE = 1.5  # what a passage of the page that is being read has ahead, in the judge's units
 
 
 class Retriever(BaseRetriever):
-    """Passages for a question, best first, as LangChain documents; `metadata` holds row, score, path, title and section."""
+    """Passages for a question, best first, as LangChain documents; `metadata` holds score, path, title and section."""
 
     index: Any  # corpus.index.Index; pydantic would copy a dataclass that it knows
     limit: int = 10
@@ -59,7 +59,7 @@ def passages(index: Index, question: str, limit: int, page: str | None = None) -
     if not len(found.rows):
         return []
     evidence = rerank.evidence(index, question, weights, found)
-    ground = round(rerank.ground(rerank.ground_evidence(index, weights, found, evidence, english)), 3)
+    ground = round(rerank.ground(rerank.ground_evidence(index, question, weights, found, evidence, english)), 3)
     scores = rerank.scores(evidence) + PAGE * (index.pages[found.rows] == _number(index, page))
     shares = np.exp(scores - scores.max())
     taken: Counter[int] = Counter()
@@ -70,6 +70,15 @@ def passages(index: Index, question: str, limit: int, page: str | None = None) -
             taken[index.pages[row]] += 1
             chosen.append(Passage(index.chunk(row), round(float(shares[place] / shares.sum()), 6), ground))
     return chosen
+
+
+def with_opening(index: Index, found: list[Passage]) -> list[Passage]:
+    """The passages and, after the best one, the opening of its article: there stands what a thing is, or which account."""
+    if not found or found[0].chunk.id.endswith("#0"):
+        return found
+    best = found[0]
+    opening = index.page(best.chunk.path)[0]
+    return [best, Passage(opening, best.score, best.ground), *(each for each in found[1:] if each.chunk.id != opening.id)]
 
 
 def candidates(index: Index, question: str, weights: Mapping[str, float]) -> Candidates:

@@ -1,7 +1,7 @@
 """The words that the parts say to each other, as frozen data without behaviour.
 
-`Turn` and a question go in, `Passage`s are found, an `Answer` with its `Citation`s comes out. The JSON names of `Answer`
-are public interface (see README, "The answer"); renaming a field here changes the contract.
+`Turn` and a question go in, `Passage`s are found, of which `Pick`s are made, and an `Answer` with its `Citation`s comes out. The
+JSON names of `Answer` are public interface (see README, "The answer"); renaming a field here changes the contract.
 """
 
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from corpus.chunk import Chunk
+from corpus.markdown import Unit
 
 Role = Literal["user", "assistant"]
 Outcome = Literal["answered", "not_covered", "clarify", "greeting", "refused", "acute"]
@@ -44,6 +45,15 @@ class Passage:
     chunk: Chunk
     score: float
     ground: float = 0.0
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A unit of a chunk that may go into the answer. `score` is comparable within one question only; higher is better."""
+
+    unit: Unit
+    chunk: Chunk
+    score: float
 
 
 @dataclass(frozen=True)

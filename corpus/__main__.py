@@ -36,6 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
     trainer.add_argument("content", nargs="+", type=Path, metavar="CONTENT_DIR")
     trainer.add_argument("--questions", type=Path, default=HERE / "questions" / "bank.jsonl")
     trainer.add_argument("--out", type=Path, default=dense.SHIPPED)
+    trainer.add_argument("--apart", type=Path, metavar="FILE.jsonl", help="questions that are not to be trained on")
+    trainer.add_argument("--unseen", type=int, default=0, metavar="N", help="leave N articles out and measure on their questions")
     trainer.set_defaults(run=_train)
     options = parser.parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
@@ -80,7 +82,7 @@ def _content_setting() -> list[Path]:
 def _train(options: argparse.Namespace) -> int:
     from corpus.train import train
 
-    for line in train(options.content, options.questions, options.out):
+    for line in train(options.content, options.questions, options.out, options.apart, options.unseen):
         print(line, flush=True)
     return 0
 

@@ -112,6 +112,11 @@ def body(chunk: Chunk) -> str:
     return "\n".join(lines)
 
 
+def told(unit: Unit) -> str:
+    """A unit with what it needs to be understood: its lead-in and column names."""
+    return " ".join(part for part in (unit.lead, " ".join(unit.header), unit.text) if part)
+
+
 def section(chunk: Chunk) -> str:
     """The innermost heading, or the article's title before the first one."""
     return chunk.headings[-1] if chunk.headings else chunk.title

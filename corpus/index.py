@@ -23,6 +23,10 @@ from corpus.chunk import Chunk, from_json
 from corpus.language import Analyzer, in_bokmaal
 from corpus.lexical import Lexical
 
+BESIDE = Path(__file__).resolve().parent / "questions" / "beside.jsonl"
+BESIDE_TRIED, NOT_BESIDE = 5, 0.35  # the nearest such questions that are looked at; the cosine of a question like none of them
+HELD = 0.65  # cosine with a passage from which on the articles have something on a matter
+
 
 class IndexFault(Exception):
     """The index is missing, damaged, locked, or made by another embedder. One Norwegian sentence."""
@@ -71,6 +75,7 @@ class Index:
     _articles: "Lines"
     rows: dict[str, int] = field(default_factory=dict)
     entries: dict[str, Entry] = field(default_factory=dict)
+    _known: dict[int, float] = field(default_factory=dict)
     pages: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int32))  # the article's number of each row
 
     def __post_init__(self) -> None:
@@ -92,10 +97,33 @@ class Index:
         """The terms of each article's title."""
         return [frozenset(self.lexical.analyzer.terms(entry.title)) for entry in self.manifest.articles]
 
+    @functools.cached_property
+    def _beside(self) -> np.ndarray:
+        """The vectors of the questions of questions/beside.jsonl; none of a slow embedder, which would take minutes."""
+        lines = BESIDE.read_text("utf-8").splitlines() if isinstance(self.embedder, dense.StaticEmbedder) else []
+        rows = map(json.loads, lines)
+        texts = [in_bokmaal(" ".join((*row.get("turns", ()), row["question"]))) for row in rows]
+        return self.embedder.queries(texts) if texts else np.zeros((0, self.embedder.dimensions), dtype=np.float32)
+
+    def beside(self, vector: np.ndarray) -> float:
+        """How near a question comes to what lies beside these articles: its cosine with the nearest question on such matters.
+
+        Of the questions that articles like these most often leave open, those on which these have something are passed over.
+        """
+        near = self._beside @ vector
+        best = np.argsort(-near)[:BESIDE_TRIED]
+        return next((float(near[row]) for row in best if self._held(int(row)) < HELD), NOT_BESIDE)
+
+    def _held(self, row: int) -> float:
+        """The cosine of a question of questions/beside.jsonl with the nearest passage."""
+        if row not in self._known:
+            self._known[row] = self.vectors.nearest(self._beside[row], 1)[0][1]
+        return self._known[row]
+
     def warm(self) -> None:
         """Make now what the first question would have to wait for."""
         self.lexical.analyzer.warm()
-        _ = self.title_terms, self.title_vectors
+        _ = self.title_terms, self.title_vectors, self._beside
 
     def line(self, row: int) -> bytes:
         """The chunk of a row as it lies on disk."""

@@ -9,6 +9,7 @@ import json
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ import numpy as np
 from corpus import dense
 from corpus.article import Article, read_content
 from corpus.chunk import Chunk, body, chunks, full_text
+from corpus.index import BESIDE
 from corpus.language import in_bokmaal
 from corpus.markdown import Link, blocks
 
@@ -67,8 +69,12 @@ class Question:
         return " ".join((*self.turns, self.question))
 
 
-def train(contents: Sequence[Path], bank: Path, out: Path) -> Iterator[str]:
-    """Train on the articles of the content folders and write the model to `out`; yields a line of news at a time."""
+def train(contents: Sequence[Path], bank: Path, out: Path, apart: Path | None = None, unseen: int = 0) -> Iterator[str]:
+    """Train on the articles of the content folders and write the model to `out`; yields a line of news at a time.
+
+    Left out of training are the questions of the file `apart`, and `unseen` articles with their questions, on which the model
+    is measured at the end: so does it serve articles that it has never seen.
+    """
     import torch
 
     torch.manual_seed(SEED)
@@ -78,11 +84,18 @@ def train(contents: Sequence[Path], bank: Path, out: Path) -> Iterator[str]:
     passages, links = read_passages(articles)
     questions, faults = read_bank(bank, passages)
     yield f"{len(articles)} articles, {len(questions)} questions; left out: {len(faults)} that name no article of these folders"
+    strange = set(chance.sample(sorted(passages), unseen))
+    held = {(row["question"], row["url"]) for row in map(json.loads, apart.read_text("utf-8").splitlines())} if apart else set()
+    about_strange = [question for question in questions if question.path in strange]
+    questions = [each for each in questions if each.path not in strange and (each.question, each.path) not in held]
     chance.shuffle(questions)
     kept, taken = questions[: round(KEPT * len(questions))], questions[round(KEPT * len(questions)) :]
-    structure = [*structure_pairs(articles, passages), *link_pairs(links, articles)]
-    asked = [pair for question in taken for pair in question_pairs(question, passages)]
-    texts = [full_text(chunk) for own in passages.values() for chunk in own]
+    known = [article for article in articles if article.path not in strange]
+    beside = list(beside_pairs(BESIDE))
+    structure = [*structure_pairs(known, passages), *link_pairs(links, known), *beside]
+    asked = [pair for question in taken for pair in question_pairs(question, passages) if pair.path not in strange]
+    texts = [full_text(chunk) for article in known for chunk in passages[article.path]]
+    texts += [text for pair in beside for text in (pair.query, pair.text)]
     tokenizer = train_tokenizer([*texts, *(in_bokmaal(question.asked) for question in taken)])
     yield f"{len(structure)} structure pairs, {len(asked)} question pairs, {tokenizer.get_vocab_size()} tokens"
     matrix = torch.nn.EmbeddingBag(tokenizer.get_vocab_size(), DIMENSIONS, mode="mean")
@@ -90,7 +103,10 @@ def train(contents: Sequence[Path], bank: Path, out: Path) -> Iterator[str]:
     order = [*range(len(structure)), *(REPEATS * list(range(len(structure), len(structure) + len(asked))))]
     yield from _fit(matrix, _Encoded(tokenizer, [*structure, *asked]), order, chance)
     save(out, tokenizer, matrix.weight.detach().numpy())
-    yield f"hit@k on {len(kept)} questions kept from training: {hits(dense.load(str(out)), kept, passages)}"
+    model = dense.load(str(out))
+    if strange:
+        yield f"hit@k on {len(about_strange)} questions on {unseen} unseen articles: {hits(model, about_strange, passages)}"
+    yield f"hit@k on {len(kept)} questions kept from training: {hits(model, kept, passages)}"
 
 
 def read_passages(articles: Iterable[Article]) -> tuple[dict[str, list[Chunk]], list[Link]]:
@@ -164,6 +180,15 @@ def answering(own: Sequence[Chunk], heading: str) -> list[Chunk]:
         or [chunk for chunk in own if not chunk.headings]
         or list(own)
     )
+
+
+def beside_pairs(file: Path) -> Iterator[Pair]:
+    """Two questions each on one matter beside the articles: what they mean is to be known, and to be far from every passage."""
+    topics: dict[str, list[str]] = {}
+    for row in map(json.loads, file.read_text("utf-8").splitlines()):
+        topics.setdefault(row["topic"], []).append(in_bokmaal(" ".join((*row.get("turns", ()), row["question"]))))
+    for topic, texts in topics.items():
+        yield from (Pair(text, other, f"beside {topic}") for text, other in pairwise(texts))
 
 
 def train_tokenizer(texts: Iterable[str]) -> "Tokenizer":

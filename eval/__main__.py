@@ -1,4 +1,4 @@
-"""The command line of the measurements: run · report · compare · check · bank · bench."""
+"""The command line of the measurements: run · report · compare · check · bank · fit · bench."""
 
 import argparse
 import json
@@ -80,6 +80,13 @@ def _parser() -> argparse.ArgumentParser:
     bank.add_argument("--questions", type=Path, default=QUESTIONS, metavar="FILE")
     bank.add_argument("--apart", type=Path, nargs="*", default=[], metavar="FILE.jsonl", help="what is measured with")
     bank.set_defaults(run=_bank)
+    fit = commands.add_parser("fit", help="fit the weights of assistant/ again, to be put into its code")
+    fit.add_argument("what", choices=("ranking", "units", "ground", "signs"))
+    fit.add_argument("blog", type=Path, nargs="?", default=SHARED / "blog" / "content", metavar="CONTENT_DIR")
+    fit.add_argument(
+        "--embedder", default="", metavar="DIR", help="one that has not seen the questions (default: the shipped one)"
+    )
+    fit.set_defaults(run=_fit)
     bench = commands.add_parser("bench", help="measure building, starting, answering and memory")
     bench.add_argument("content", type=Path, nargs="*", metavar="CONTENT")
     bench.add_argument("--questions", type=Path, default=QUESTIONS, metavar="FILE")
@@ -228,6 +235,13 @@ def _bank(options: argparse.Namespace) -> int:
     print("andel av ordene som står i avsnittet (10, 25, 50, 75, 90 %): " + " ".join(f"{share:.2f}" for share in shares))
     print(f"{len(strange)} som ikke kan brukes, {len(found)} like andre")
     return 1 if strange or found else 0
+
+
+def _fit(options: argparse.Namespace) -> int:
+    from eval import fit
+
+    print(fit.fit(options.what, options.blog, options.embedder))
+    return 0
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -1,8 +1,21 @@
-"""Everything at once: what is at hand is measured, and what is not is said."""
+"""Everything at once: what is at hand is measured, and what is not is said. NorQuAD's format goes through as articles do."""
 
+import json
 from pathlib import Path
 
+import pytest
+
 from eval import full
+
+PASSAGES = {
+    "news-1": ("Ny flyplass i Moss", "Flyplassen i Moss heter Rygge.\nDen har vært stengt siden 2016."),
+    "news-2": ("Tørt i Bergen", "Det falt 51 millimeter nedbør i Bergen i november."),
+    "news-3": ("Valg i kommunen", "Ordføreren ble valgt for fire år."),
+}
+QUERIES = {
+    "q1": ("Hva heter flyplassen i Moss?", "Rygge", "news-1"),
+    "q2": ("Hvor lenge er ordføreren valgt?", "fire år", "news-3"),
+}
 
 
 def test_without_a_blog_and_norquad_the_shipped_articles_are_measured(tmp_path: Path) -> None:
@@ -24,3 +37,27 @@ def test_figures_are_told_by_split_language_and_turns() -> None:
         for hit in (1.0, 0.0)
     ]  # fmt: skip
     assert full.figures(rows) == {name: {"hit@1": 0.5} for name in ("lang=nb", "split=kept", "turns=single")}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    out = tmp_path / "norquad"
+    out.mkdir()
+    corpus = [{"_id": key, "title": title, "text": f"{title}\n{text}"} for key, (title, text) in PASSAGES.items()]
+    queries = [{"_id": key, "text": text, "answer": answer} for key, (text, answer, _) in QUERIES.items()]
+    qrels = [{"qid": key, "docid": page, "score": 1} for key, (*_, page) in QUERIES.items()]
+    for name, rows in (("corpus", corpus), ("queries", queries), ("qrels", qrels)):
+        (out / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return out
+
+
+def test_passages_are_found_by_every_leg(folder: Path, tmp_path: Path) -> None:
+    figures = full.retrieval(folder, tmp_path / "work")
+    assert set(figures) == {"ours", "bm25", "dense", "fusion"}
+    assert figures["ours"]["hit@1"] == figures["bm25"]["hit@1"] == 1.0
+
+
+def test_spans_are_looked_for_in_the_answers(folder: Path, tmp_path: Path) -> None:
+    figures = full.answers(folder, tmp_path / "work")
+    assert figures["gold passage"]["holds"] == 1.0
+    assert 0 < figures["gold passage"]["f1"] < 1

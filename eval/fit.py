@@ -1,0 +1,265 @@
+"""The weights of the ranking, of the choice of units and of abstention, fitted again: tables to put into assistant/.
+
+Knows the question files and the evidence that assistant/ gives; knows nothing of how it is used. Nothing is fitted on a question
+of the `kept` part. What is fitted on questions of the bank needs an embedder that has not seen them:
+
+    python -m corpus train BLOG corpus/articles --apart corpus/questions/answers.jsonl --out out/apart
+    python -m eval fit units BLOG --embedder out/apart
+"""
+
+import json
+import random
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from assistant import rerank
+from assistant import select as units
+from assistant.question import Question, language, pieces, read
+from assistant.retrieve import candidates, passages, with_opening
+from assistant.types import Ask, Turn
+from corpus import dense
+from corpus.article import Article, read_content
+from corpus.build import build
+from corpus.chunk import Chunk
+from corpus.index import Index, open_index
+from eval import dataset
+from eval.dataset import Record, Row
+
+FOUND = 20  # passages, as many as an answer is made from
+PENALTY = 3e-3  # on the squares of the standardised weights
+LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+HERE = Path(__file__).resolve().parent
+CORPUS = HERE.parent / "corpus"
+PLAIN, TELLING = 15_000, 8_000  # ordinary questions beside the messages; pieces that are kept for each kind
+SEED = 20261125
+OTHERS = 900  # questions on articles that are not among the shipped ones, as negatives
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was to choose from for one question: evidence by name, and which are right; arrays of one length."""
+
+    evidence: Mapping[str, np.ndarray]
+    right: np.ndarray
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Questions (rows with `question` and perhaps `turns`) put to an index, and whether its articles answer them.
+
+    `weight` is how much they count beside other such sets, however many they are.
+    """
+
+    index: Index
+    questions: Sequence[Row]
+    covered: bool
+    weight: float
+
+
+def fit(what: str, blog: Path, embedder: str) -> str:
+    """The weights of the "ranking", of the "units" or of the "ground" for an answer, as code; or the table of "signs"."""
+    if what == "signs":
+        return signs()
+    model = dense.load(embedder)
+    with tempfile.TemporaryDirectory(prefix="hms-fit-") as place:
+        index = _opened(blog, Path(place) / "blog", model)
+        if what == "ranking":
+            return as_code(weights(list(ranking(index, dataset.read(HERE / "questions" / "dev.jsonl"))), each=False))
+        if what == "units":
+            return as_code(weights(list(answering(index, blog, CORPUS / "questions" / "answers.jsonl")), each=True))
+        own, base = ground(_sets(index, _opened(CORPUS / "articles", Path(place) / "shipped", model)))
+        return f"{as_code(own)}\nbase {base}"
+
+
+def _opened(content: Path, folder: Path, model: dense.Embedder) -> Index:
+    build([content], folder, model)
+    return open_index(folder, model)
+
+
+def weights(choices: Sequence[Choice], each: bool) -> dict[str, float]:
+    """The weights under which the right ones are most likely, by softmax regression over each question's choices.
+
+    With `each`, every right one is to be likely; without, one of them is enough (of a right page's passages any will do).
+    """
+    from scipy.optimize import minimize
+
+    used = [choice for choice in choices if choice.right.any() and not choice.right.all()]
+    names = list(used[0].evidence)
+    table = np.concatenate([np.column_stack(list(choice.evidence.values())) for choice in used])
+    spread = table.std(axis=0) + 1e-6
+    table = (table - table.mean(axis=0)) / spread
+    right = np.concatenate([choice.right for choice in used])
+    starts = np.cumsum([0, *(len(choice.right) for choice in used[:-1])])
+    sizes = [len(choice.right) for choice in used]
+
+    def shares(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        top = np.repeat(np.maximum.reduceat(scores, starts), sizes)
+        parts = np.exp(scores - top)
+        total = np.add.reduceat(parts, starts)
+        return parts / np.repeat(total, sizes), np.log(total) + np.maximum.reduceat(scores, starts)
+
+    def loss(vector: np.ndarray) -> tuple[float, np.ndarray]:
+        scores = table @ vector
+        share, logarithm = shares(scores)
+        if each:
+            target = right / np.repeat(np.add.reduceat(right.astype(float), starts), sizes)
+            gained = np.add.reduceat(target * scores, starts)
+        else:
+            target, gained = shares(np.where(right, scores, -1e9))
+        value = (logarithm - gained).mean() + PENALTY * vector @ vector
+        return float(value), table.T @ (share - target) / len(used) + 2 * PENALTY * vector
+
+    found = minimize(loss, np.zeros(len(names)), jac=True, method="L-BFGS-B").x / spread
+    return {name: round(float(value), 3) for name, value in zip(names, found, strict=True)}
+
+
+def asked(question: str, turns: Sequence[str]) -> Question:
+    """A question after its earlier turns, as the assistant reads it."""
+    return read(Ask(question, tuple(Turn("user", turn) for turn in turns)))
+
+
+def ranking(index: Index, records: Sequence[Record]) -> Iterator[Choice]:
+    """The candidates for each answerable question of the `tune` part; right are all passages of the right pages."""
+    for record in records:
+        if record.split == "tune" and record.gold_urls:
+            text = asked(record.question, record.turns).search
+            found, columns = _candidates(index, text)
+            pages = [index.manifest.articles[page].path for page in index.pages[found.rows]]
+            yield Choice(columns, np.array([path in record.gold_urls for path in pages]))
+
+
+def _candidates(index: Index, text: str) -> tuple[rerank.Candidates, dict[str, np.ndarray]]:
+    terms = index.lexical.analyzer.meant(text, language(text) == "en")
+    found = candidates(index, text, terms)
+    return found, rerank.evidence(index, text, terms, found)
+
+
+def answering(index: Index, content: Path, file: Path) -> Iterator[Choice]:
+    """The units for each question whose answering words are marked, of those whose passages were found."""
+    pages = _Pages(index, content)
+    selector = units.Selector(index.embedder, index.lexical)
+    for row in rows(file):
+        question = asked(row["question"], row.get("turns", ()))
+        marked = pages.marked(row)
+        places = selector.places(question, with_opening(index, passages(index, question.search, FOUND))[: units.READ])
+        right = np.array([(place.passage.chunk.id, place.unit.text) in marked for place in places])
+        if right.any():
+            yield Choice(selector.evidence(question, places), right)
+
+
+class _Pages:
+    """The articles' lines, to find the units that a marked span stands in."""
+
+    def __init__(self, index: Index, content: Path) -> None:
+        self._index, self._content = index, content
+        self._files = {each.path: each.file for each in read_content(content) if isinstance(each, Article)}
+
+    def marked(self, row: Row) -> set[tuple[str, str]]:
+        """(chunk id, unit text) of each unit that holds, or is held by, one of the row's spans [line from 1, start, end]."""
+        if row["url"] not in self._index.entries:
+            return set()
+        lines = (self._content / self._files[row["url"]]).read_text("utf-8-sig").split("\n")
+        page = self._index.page(row["url"])
+        spans = [(line, _letters(lines[line - 1][start:end])) for line, start, end in row["spans"]]
+        return {found for line, span in spans if span for chunk in page for found in _holding(chunk, line, span)}
+
+
+def _holding(chunk: Chunk, line: int, span: str) -> Iterator[tuple[str, str]]:
+    if chunk.span[0] <= line < chunk.span[1]:
+        for unit in chunk.units:
+            texts = [text for text in (_letters(unit.text), _letters(unit.raw)) if text]
+            if any(span in text or text in span for text in texts):
+                yield chunk.id, unit.text
+
+
+def _letters(text: str) -> str:
+    """Letters and digits alone, lower case, link targets out: what a span and its unit have in common."""
+    return re.sub(r"[\W_]+", "", LINK.sub(r"\1", text)).lower()
+
+
+def _sets(blog: Index, shipped: Index) -> list[Asked]:
+    """What the two indexes answer and what not: questions that no embedder behind this was trained on, and of `tune` alone."""
+
+    def tuned(name: str) -> list[Row]:
+        return [row for row in rows(HERE / "questions" / name) if row["split"] == "tune" and row["gold_urls"]]
+
+    uncovered = rows(CORPUS / "questions" / "uncovered.jsonl")
+    labelled = [row for row in rows(CORPUS / "questions" / "answers.jsonl") if row["url"] in blog.entries]
+    return [
+        Asked(blog, tuned("dev.jsonl"), True, 2.0),
+        Asked(blog, labelled, True, 1.0),
+        Asked(blog, uncovered, False, 2.0),
+        Asked(shipped, tuned("shipped.jsonl"), True, 1.5),
+        Asked(shipped, [row for row in uncovered if row["kind"] == "out_of_domain"], False, 0.7),
+        Asked(shipped, [row for row in labelled if row["url"] not in shipped.entries][:OTHERS], False, 0.3),
+    ]
+
+
+def ground(sets: Sequence[Asked]) -> tuple[dict[str, float], float]:
+    """The weights of abstention and their base, by logistic regression."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    told = [(ground_of(own.index, row), own.covered, own.weight / len(own.questions)) for own in sets for row in own.questions]
+    told = [each for each in told if each[0]]
+    table = np.array([list(evidence.values()) for evidence, _, _ in told])
+    scaler = StandardScaler().fit(table)
+    model = LogisticRegression(C=0.1, max_iter=3_000)
+    model.fit(
+        scaler.transform(table),
+        [covered for _, covered, _ in told],
+        sample_weight=[1_000 * weight for *_, weight in told],
+    )
+    own = model.coef_[0] / scaler.scale_
+    base = float(model.intercept_[0] - (own * scaler.mean_).sum())
+    return {name: round(float(value), 3) for name, value in zip(told[0][0], own, strict=True)}, round(base, 3)
+
+
+def ground_of(index: Index, row: Row) -> dict[str, float]:
+    """The evidence that an index answers a question; empty when it finds nothing."""
+    text = asked(row["question"], row.get("turns", ())).search
+    english = language(text) == "en"
+    found, columns = _candidates(index, text)
+    if not len(found.rows):
+        return {}
+    return rerank.ground_evidence(index, text, index.lexical.analyzer.meant(text, english), found, columns, english)
+
+
+def signs() -> str:
+    """The table of assistant/signs.tsv: the most telling pieces of messages, with their weights for danger and for attack."""
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    lines = [line.split("\t") for line in (CORPUS / "questions" / "messages.tsv").read_text("utf-8").splitlines()]
+    chance = random.Random(SEED)
+    plain = [row["question"] for name in ("bank", "beside") for row in rows(CORPUS / "questions" / f"{name}.jsonl")]
+    texts = [text for *_, text in lines] + chance.sample(plain, min(PLAIN, len(plain)))
+    counts = [1.0] * len(lines) + [0.5] * (len(texts) - len(lines))
+    table = CountVectorizer(analyzer=pieces, binary=True, min_df=2).fit(texts)
+    columns: dict[str, dict[str, float]] = {}
+    for label in ("acute", "attack"):
+        right = [own == label for own, *_ in lines] + [False] * (len(texts) - len(lines))
+        told = table.transform(texts)
+        model = LogisticRegression(C=0.3, solver="liblinear").fit(told, right, sample_weight=counts)
+        telling = np.abs(model.coef_[0]) * np.sqrt(np.asarray(told.mean(axis=0))[0])
+        chosen = np.sort(np.argsort(-telling)[:TELLING])
+        model.fit(told[:, chosen], right, sample_weight=counts)
+        names = table.get_feature_names_out()[chosen]
+        columns[label] = {"": float(model.intercept_[0]), **dict(zip(names, model.coef_[0].tolist(), strict=True))}
+    acute, attack = columns["acute"], columns["attack"]
+    return "\n".join(f"{piece}\t{acute.get(piece, 0.0):.3f}\t{attack.get(piece, 0.0):.3f}" for piece in sorted({*acute, *attack}))
+
+
+def rows(file: Path) -> list[Row]:
+    """The JSON lines of a file."""
+    return [json.loads(line) for line in file.read_text("utf-8").splitlines() if line.strip()]
+
+
+def as_code(table: Mapping[str, float]) -> str:
+    """A table of weights as it stands in the code."""
+    return "\n".join(["{", *(f'    "{name}": {value},' for name, value in table.items()), "}"])
