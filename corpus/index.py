@@ -25,7 +25,7 @@ from corpus.lexical import Lexical
 
 BESIDE = Path(__file__).resolve().parent / "questions" / "beside.jsonl"
 BESIDE_TRIED, NOT_BESIDE = 5, 0.35  # the nearest such questions that are looked at; the cosine of a question like none of them
-HELD = 0.65  # cosine with a passage from which on the articles have something on a matter
+HELD = 0.6  # cosine with a passage from which on the articles have something on a matter
 
 
 class IndexFault(Exception):

@@ -99,6 +99,26 @@ def test_in_danger_the_emergency_numbers_come_first(assistant: Assistant) -> Non
     assert all(number in answer.answer.split("\n")[0] for number in ("110", "112", "113"))
 
 
+@pytest.mark.parametrize(
+    ("question", "language", "frame", "wanted"),
+    [
+        (
+            "How many employees before we need a safety representative?",
+            "en",
+            "This is what the articles say, in Norwegian: [1]",
+            "6-1",
+        ),
+        ("Kor lenge blir verneombodet valt for?", "nn", "Dette seier artiklane, på bokmål: [1]", "to år"),
+    ],
+)
+def test_quotes_stand_in_a_frame_of_the_questions_language(
+    assistant: Assistant, question: str, language: str, frame: str, wanted: str
+) -> None:
+    answer = assistant.ask(Ask(question))
+    assert (answer.outcome, answer.language) == ("answered", language)
+    assert answer.answer.startswith(f"{frame}\n\n") and wanted in answer.answer
+
+
 def test_a_follow_up_is_answered_in_the_light_of_the_turn_before(assistant: Assistant) -> None:
     first = "Hva er et verneombud?"
     history = (Turn("user", first), Turn("assistant", assistant.ask(Ask(first)).answer))

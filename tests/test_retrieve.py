@@ -1,5 +1,6 @@
 """Ranking: both legs count, few passages of an article, and the page one is on comes forward."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from assistant.chat import Assistant
 from assistant.retrieve import PER_ARTICLE, passages
 from corpus import dense
 from corpus.build import build
-from corpus.index import Index, open_index
+from corpus.index import BESIDE, Index, open_index
+from tests.conftest import Writer
 
 TOPICS = {
     "vern": "Verneombudet velges av de ansatte for to år.",
@@ -60,6 +62,17 @@ def test_a_question_without_known_words_still_ranks_but_is_no_ground(index: Inde
 def test_a_covered_question_is_ground_for_an_answer(assistant: Assistant) -> None:
     assert passages(assistant.index, "hvor lenge sitter verneombudet", 1)[0].ground > 0
     assert passages(assistant.index, "hvem vant fotballkampen i går", 1)[0].ground < 0
+
+
+def test_what_lies_beside_the_articles_is_known_until_an_article_is_about_it(
+    index: Index, content: Writer, tmp_path: Path
+) -> None:
+    first = json.loads(BESIDE.read_text("utf-8").splitlines()[0])["question"]
+    assert index.beside(index.vector(first)) == pytest.approx(1.0, abs=1e-3)
+    build([content({"a/index.md": f"{first} {first}"})], tmp_path / "index", index.embedder)
+    covering = open_index(tmp_path / "index", index.embedder)
+    assert covering.beside(covering.vector(first)) < 0.99
+    covering.vectors.close()
 
 
 def test_english_questions_find_norwegian_passages_by_the_word_list(assistant: Assistant) -> None:

@@ -10,7 +10,17 @@ from corpus.article import Article, read_content
 from corpus.chunk import Chunk, chunks
 from corpus.law import laws
 from corpus.markdown import blocks
-from corpus.train import Question, hits, link_pairs, question_pairs, read_bank, read_passages, structure_pairs, train
+from corpus.train import (
+    Question,
+    beside_pairs,
+    hits,
+    link_pairs,
+    question_pairs,
+    read_bank,
+    read_passages,
+    structure_pairs,
+    train,
+)
 from eval import dataset
 from eval.validate import bank_faults
 from tests.conftest import BLOG, ROOT
@@ -33,12 +43,19 @@ def test_a_model_is_trained_saved_and_finds_its_articles(tmp_path: Path, passage
     assert hits(embedder, questions, passages)[5] > 0.9
 
 
+def test_questions_on_one_matter_are_paired(tmp_path: Path) -> None:
+    lines = [("asbest", "a"), ("stillas", "c"), ("asbest", "b"), ("asbest", "d")]
+    file = tmp_path / "beside.jsonl"
+    file.write_text("".join(json.dumps({"question": text, "topic": topic}) + "\n" for topic, text in lines), "utf-8")
+    assert [(pair.query, pair.text) for pair in beside_pairs(file)] == [("a", "b"), ("b", "d")]
+
+
 def test_the_bank_is_sound() -> None:
     records = [json.loads(line) for line in BANK.read_text("utf-8").splitlines()]
     asked = {(record["question"].lower(), *record.get("turns", ())) for record in records}
-    assert len(asked) == len(records) >= 15_000
+    assert len(asked) == len(records) >= 50_000
     assert {record["lang"] for record in records} == {"nb", "nn", "en", "dialect"}
-    assert sum("turns" in record for record in records) >= 1_200
+    assert sum("turns" in record for record in records) >= 4_000
     assert all(record["url"].startswith("/") and record["question"].strip() for record in records)
 
 
