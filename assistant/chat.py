@@ -18,7 +18,7 @@ from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda
 from langchain_core.runnables.utils import AddableDict
 
 from assistant import phrases
-from assistant.cite import citation, named_laws, page_text, page_url, resolve
+from assistant.cite import citation, named_laws, notices, page_text, page_url, resolve
 from assistant.errors import HmsError, NotReadyError
 from assistant.extract import Draft, extract, tell
 from assistant.question import Question, read
@@ -293,6 +293,7 @@ class Assistant:
                 language=question.language,
                 citations=tuple(citations),
                 laws=named_laws(unit for unit, _ in sources),
+                notices=notices(sources),
                 nearest=self._nearest(reply) if reply.outcome == "not_covered" else (),
                 followups=self._followups(reply, citations),
                 model=reply.model,

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from assistant.types import Citation, Law
-from corpus import law
+from assistant.types import Citation, Law, Notice
+from corpus import law, rules
 from corpus.chunk import Chunk, section
 from corpus.markdown import Unit
 from corpus.normalise import repair
@@ -42,6 +42,21 @@ def named_laws(units: Iterable[Unit]) -> tuple[Law, ...]:
                 title = law.laws()[reference.law].title
                 name = f"{title} § {reference.paragraph}" if reference.paragraph else title
                 found.setdefault(reference.url, Law(name, reference.url))
+    return tuple(found.values())
+
+
+def notices(sources: Iterable[tuple[Unit, Chunk]]) -> tuple[Notice, ...]:
+    """What a reader must know of what is cited: figures that are not the law's, and references to what does not exist."""
+    found: dict[str, Notice] = {}
+    for unit, chunk in sources:
+        over = rules.above(chunk.title, chunk.headings, unit.lead, unit.header)
+        for claim in rules.claims(unit.text, over):
+            if not claim.right:
+                found.setdefault(claim.rule.id, Notice("outdated", rules.message(claim), claim.rule.url))
+        for reference in law.references(unit.text):
+            if not reference.exists:
+                told = f"Artikkelen viser til «{reference.text}», som ikke finnes i gjeldende lov; se etter i lovteksten."
+                found.setdefault(reference.text, Notice("unknown_law", told))
     return tuple(found.values())
 
 

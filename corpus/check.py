@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from corpus import law
+from corpus import law, rules
 from corpus.article import Article
 from corpus.markdown import Block, Unit, blocks
 
@@ -17,7 +17,7 @@ from corpus.markdown import Block, Unit, blocks
 class Finding:
     """Something to mend. `line` is 1-based in `file`; `quote` the words at fault; `message` one Norwegian sentence."""
 
-    kind: Literal["dead_link", "unknown_law"]
+    kind: Literal["dead_link", "unknown_law", "outdated"]
     file: str
     line: int
     quote: str
@@ -30,6 +30,7 @@ def check(articles: Mapping[str, Article]) -> Iterator[Finding]:
         for block in blocks(article.body, article.first_line):
             yield from _dead_links(article, block, articles)
             yield from _unknown_laws(article, block)
+            yield from _outdated(article, block)
 
 
 def _dead_links(article: Article, block: Block, articles: Mapping[str, Article]) -> Iterator[Finding]:
@@ -50,6 +51,13 @@ def _unknown_laws(article: Article, block: Block) -> Iterator[Finding]:
                 else f"Det er ingen gjeldende lov eller forskrift med nummeret {reference.text}; rett henvisningen."
             )
             yield Finding("unknown_law", article.file, block.span[0], reference.text, told)
+
+
+def _outdated(article: Article, block: Block) -> Iterator[Finding]:
+    for unit in block.units:
+        for claim in rules.claims(unit.text, rules.above(article.title, block.headings, unit.lead, unit.header)):
+            if not claim.right:
+                yield Finding("outdated", article.file, block.span[0], claim.quote.strip(), rules.message(claim))
 
 
 def references(block: Block) -> Iterator[tuple[Unit, law.Reference]]:

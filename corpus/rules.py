@@ -1,0 +1,169 @@
+"""Rules as data, and the claims of articles that go against them: "from 50 employees" where the law says 30.
+
+Knows `rules.yaml`, sentences and what stands above them; knows nothing of answers. A rule names the words that tell a claim about
+it, the unit of its figure, the figures that are right, and former or wrong ones that are known to linger. Only those are told: a
+figure that no rule knows may be about something else, and a false alarm costs more trust than a missed one.
+"""
+
+import functools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from corpus.law import laws, link
+
+TABLE = Path(__file__).resolve().parent / "rules.yaml"
+NUMERALS = {
+    word: str(number)
+    for number, words in enumerate(
+        "null en|ett|én to tre fire fem seks sju|syv åtte ni ti elleve tolv tretten fjorten femten seksten".split()
+    )
+    for word in words.split("|")
+}
+NUMBER = (
+    r"(?<![\w.,§-])(\d{1,3}(?:[ .\u00a0]\d{3})+(?!\d)|\d+(?:,\d+)?(?!\d)|"  # "6G" is a figure, "10-2" is none
+    rf"(?:{'|'.join(NUMERALS)})(?!\w))(?!-)"
+)
+ANY = re.compile(NUMBER, re.IGNORECASE)
+BETWEEN = 3  # words at most between a figure and its unit ("50 eller flere ansatte")
+HISTORY = re.compile(  # a sentence that tells how things were is right to name the figure of then
+    r"\b(?:før \d{4}|tidligere|tidlegare|(?:inn)?til (?:og med )?(?:\d{4}|\d\w*\.? \w+ \d{4})|fram? til \d|gamle? regl\w+|"
+    r"var (?:grens|sats|krav)\w+|grens\w+ var|ble (?:endret|senket|hevet|redusert|økt))\b",
+    re.IGNORECASE,
+)
+PLAIN = re.compile(r"[\w |-]+")
+REFERENCE = re.compile(r"(?P<law>(?:LOV|FOR)-[\d-]+) § (?P<paragraph>.+)")
+
+
+class RuleError(Exception):
+    """A rule that cannot be used. One sentence that names it and what is wrong."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One figure that a law or an authority sets.
+
+    `says` is the rule in a clause; it stands in `law` § `paragraph`, or in `source`. `right` and `former` are figures as written
+    in Norwegian, without spaces ("30", "10,2", "50000"); `since` is when the right one came into force, "" when long ago.
+    """
+
+    id: str
+    topic: str
+    says: str
+    right: frozenset[str]
+    former: frozenset[str]
+    words: tuple[re.Pattern[str], ...]
+    hints: tuple[str, ...]  # one of them stands in every text that the first group of words does; empty when that is not known
+    without: re.Pattern[str] | None
+    figure: re.Pattern[str]
+    law: str = ""
+    paragraph: str = ""
+    source: str = ""
+    since: str = ""
+
+    @property
+    def url(self) -> str:
+        """The deep link to the paragraph; "" for a figure that is set elsewhere."""
+        return link(self.law, self.paragraph) if self.law else ""
+
+    @property
+    def basis(self) -> str:
+        """Where the rule stands, for a reader."""
+        return f"{laws()[self.law].title} § {self.paragraph}" if self.law else self.source
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a text says about a rule: the figure, the words it stands in, and whether it is right."""
+
+    rule: Rule
+    figure: str
+    quote: str
+    right: bool
+
+
+def claims(text: str, above: str = "") -> Iterator[Claim]:
+    """The claims of a sentence, item or row on the rules' figures; `above` is what stands over it: title, headings, lead-in.
+
+    A figure that is neither right nor known to be wrong is no claim.
+    """
+    whole = f"{above} {text}"
+    low = whole.lower()
+    for rule in rules() if ANY.search(text) else ():
+        if rule.hints and not any(hint in low for hint in rule.hints):
+            continue  # hundreds of rules and a hundred thousand sentences: most are done with here
+        if all(word.search(whole) for word in rule.words) and not (rule.without and rule.without.search(whole)):
+            for match in rule.figure.finditer(text):
+                figure = _plain(next(group for group in match.groups() if group))
+                right = figure in rule.right
+                if right or (figure in rule.former and not HISTORY.search(text)):
+                    yield Claim(rule, figure, match[0], right)
+
+
+def above(chunk_title: str, headings: Sequence[str], lead: str, header: Sequence[str]) -> str:
+    """What stands over a sentence, item or row and says what it is about."""
+    return " ".join((headings[-1] if headings else chunk_title, lead, *header))
+
+
+def message(claim: Claim) -> str:
+    """What a reader is told about a claim that is wrong."""
+    since = f", og har vært slik siden {claim.rule.since}" if claim.rule.since else ""
+    return f"Artikkelen sier «{claim.quote.strip()}». Det stemmer ikke: {claim.rule.says} ({claim.rule.basis}){since}."
+
+
+@functools.cache
+def rules() -> tuple[Rule, ...]:
+    """The rules of the table. Raises RuleError."""
+    import yaml
+
+    return tuple(read(row) for row in yaml.safe_load(TABLE.read_text("utf-8")))
+
+
+def read(row: Mapping[str, Any]) -> Rule:
+    """A rule of the table. Raises RuleError that names it and what is wrong."""
+    name = row.get("id", "?")
+    if missing := [key for key in ("id", "topic", "says", "right", "unit", "words") if not row.get(key)]:
+        raise RuleError(f"rule {name}: {', '.join(missing)} is missing")
+    reference = REFERENCE.fullmatch(str(row.get("law", "")))
+    if not reference and not row.get("source"):
+        raise RuleError(f"rule {name}: needs a law (LOV-… § …) or a source")
+    if reference and reference["law"] not in laws():
+        raise RuleError(f"rule {name}: there is no law {reference['law']}")
+    return Rule(
+        id=name,
+        topic=row["topic"],
+        says=row["says"],
+        right=_figures(row["right"]),
+        former=_figures(row.get("former", ())),
+        words=tuple(_pattern(word) for word in row["words"]),
+        hints=tuple(row["words"][0].lower().split("|")) if PLAIN.fullmatch(row["words"][0]) else (),
+        without=_pattern(row["without"]) if row.get("without") else None,
+        figure=_figure(row["unit"]),
+        law=reference["law"] if reference else "",
+        paragraph=re.sub(r"\s", "", reference["paragraph"]) if reference else "",
+        source=row.get("source", ""),
+        since=str(row.get("since", "")),
+    )
+
+
+def _pattern(words: str) -> re.Pattern[str]:
+    """Alternatives ("amu|arbeidsmiljøutvalg"), each the beginning of a word."""
+    return re.compile(rf"(?<![^\W_])(?:{words})", re.IGNORECASE)
+
+
+def _figure(unit: str) -> re.Pattern[str]:
+    """A figure before its unit with a few words between, or after it and a colon."""
+    between = rf"(?:\s*[-–+]?\s*[^\W\d_]+){{0,{BETWEEN}}}?\s*"
+    return re.compile(rf"{NUMBER}{between}(?:{unit})|(?:{unit})\w*\s*:\s*(?:minst |fra |over )?{NUMBER}", re.IGNORECASE)
+
+
+def _figures(values: Sequence[Any]) -> frozenset[str]:
+    return frozenset(_plain(str(value).replace(".", ",")) for value in values)
+
+
+def _plain(figure: str) -> str:
+    """A figure as rules have it: a numeral as digits, no spaces or points between thousands."""
+    low = figure.lower()
+    return NUMERALS.get(low) or re.sub(r"(?<=\d)[ .\u00a0](?=\d{3})", "", low)

@@ -1,0 +1,107 @@
+"""Rules as data: each is whole and true by the law, and claims that go against them are found, and only those."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from assistant.chat import Assistant
+from assistant.settings import Settings
+from assistant.types import Ask
+from corpus.article import Article, read_content
+from corpus.check import check
+from corpus.law import laws
+from corpus.rules import NUMBER, TABLE, RuleError, _plain, claims, read, rules
+from tests.conftest import ROOT, SHARED, Writer
+
+LAW = SHARED / "law" / "paragraphs.jsonl"
+AMU = {
+    "id": "amu",
+    "topic": "arbeidsmiljøutvalg",
+    "says": "arbeidsmiljøutvalg skal opprettes der det er minst 30 arbeidstakere",
+    "law": "LOV-2005-06-17-62 § 7-1",
+    "right": [30],
+    "former": [50],
+    "unit": "ansatte|arbeidstakere",
+    "words": ["arbeidsmiljøutvalg|amu"],
+}
+
+
+def test_the_rules_are_many_and_each_has_a_name_of_its_own() -> None:
+    assert len({rule.id for rule in rules()}) == len(rules()) >= 150
+    assert sum(bool(rule.former) for rule in rules()) >= 75
+    for rule in rules():
+        assert not rule.right & rule.former, rule.id
+        assert rule.says[-1] != "." and rule.basis, rule.id
+        known = laws()[rule.law].paragraphs if rule.law else frozenset()
+        assert not known or rule.paragraph.lower() in {each.lower() for each in known}, rule.id
+
+
+@pytest.mark.skipif(not LAW.is_file(), reason="needs the law text")
+def test_each_figure_stands_in_the_paragraph_that_is_named() -> None:
+    import yaml
+
+    texts = {
+        (row["law"], re.sub(r"[§\s]", "", row["para"]).lower()): f"{row['heading']} {row['text']}"
+        for row in map(json.loads, LAW.read_text("utf-8").splitlines())
+    }
+    for row in yaml.safe_load(TABLE.read_text("utf-8")):
+        rule = read(row)
+        if rule.law and not row.get("exception"):
+            text = texts[rule.law, rule.paragraph.lower()]
+            figures = {_plain(found) for found in re.findall(NUMBER, text, re.IGNORECASE)} | set(
+                map(_plain, re.findall(r"\w+", text))
+            )
+            assert rule.right & figures, rule.id
+
+
+@pytest.mark.parametrize(
+    ("text", "above", "right"),
+    [
+        ("AMU skal opprettes når det er minst 50 ansatte.", "", [False]),
+        ("Dette gjelder fra 50 eller flere arbeidstakere.", "Krav om arbeidsmiljøutvalg", [False]),
+        ("Arbeidsmiljøutvalg er påbudt fra 30 arbeidstakere.", "", [True]),
+        ("Før 2024 var grensen for AMU 50 arbeidstakere.", "", []),
+        ("AMU i en bedrift med 80 ansatte møtes ofte.", "", []),
+        ("Antall ansatte: 50", "AMU", [False]),
+        ("Bedriften har 50 ansatte.", "Lønn", []),
+    ],
+)
+def test_only_figures_that_are_known_to_be_wrong_are_claims_against_a_rule(
+    monkeypatch: pytest.MonkeyPatch, text: str, above: str, right: list[bool]
+) -> None:
+    monkeypatch.setattr("corpus.rules.rules", lambda: (read(AMU),))
+    assert [claim.right for claim in claims(text, above)] == right
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"says": ""}, "rule amu: says is missing"),
+        ({"law": "LOV-1900-01-01-1 § 1"}, "rule amu: there is no law LOV-1900-01-01-1"),
+        ({"law": ""}, r"rule amu: needs a law \(LOV-… § …\) or a source"),
+    ],
+)
+def test_a_rule_that_cannot_be_used_is_named(change: dict[str, str], told: str) -> None:
+    with pytest.raises(RuleError, match=told):
+        read({**AMU, **change})
+
+
+def test_a_reader_is_warned_of_a_figure_that_is_no_longer_the_laws(content: Writer, tmp_path: Path) -> None:
+    text = (
+        "## Krav\n\nArbeidsmiljøutvalg (AMU) skal opprettes i virksomheter med minst 50 ansatte, etter arbeidsmiljøloven § 7-99."
+    )
+    assistant = Assistant(Settings(content=(content({"amu/index.md": text}),), index=tmp_path / "index"))
+    assistant.load()
+    answer = assistant.ask(Ask("Når må vi opprette arbeidsmiljøutvalg?"))
+    assert answer.outcome == "answered"
+    outdated, unknown = answer.notices
+    assert outdated.kind == "outdated" and outdated.url == "https://lovdata.no/lov/2005-06-17-62/§7-1"
+    assert "50 ansatte" in outdated.message and "30 arbeidstakere" in outdated.message
+    assert unknown.kind == "unknown_law" and "7-99" in unknown.message
+
+
+def test_the_shipped_articles_go_against_no_rule() -> None:
+    articles = {each.path: each for each in read_content(ROOT / "corpus" / "articles") if isinstance(each, Article)}
+    assert [found for found in check(articles) if found.kind == "outdated"] == []
