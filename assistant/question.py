@@ -77,7 +77,7 @@ MARKED = re.compile(r"(?:\[|<|###)\s*(?:/?system|admin|inst|instruks|assistant)\
 # base. Learnt from 1,050 emergencies, 320 attacks and look-alikes of both (`python -m eval fit signs`): people in danger write in
 # more ways than rules can hold, of which earlier ones found one in seven (eval/LOG.md, 2026-11-25).
 SIGNS = Path(__file__).resolve().parent / "signs.tsv"
-ACUTE, ATTACKS = -0.5, 0.0  # bounds: a false alarm costs a reader one line, a missed one may cost a life
+ACUTE, SURE, ATTACKS = -0.5, 1.5, 0.0  # bounds: a false alarm costs a reader one line, a missed one may cost a life
 LETTERS = (3, 4, 5)  # of a piece of a word
 ENGLISH = frozenset(
     "the what which how is are do does did can must should who when where why and of for we our my an to in with need have"
@@ -162,11 +162,12 @@ def language(text: str) -> str:
 def kind(text: str, follows_up: bool) -> Kind:
     """What is to be done with a question."""
     danger, attack = signs(text)
-    if danger > ACUTE and not GREETING.fullmatch(text):
-        return "acute"
-    if GREETING.fullmatch(text) or (
+    greets = GREETING.fullmatch(text) or (
         OPENS.match(text) and "?" not in text and not ASKS.search(text) and len(text.split()) <= PLEASANT
-    ):
+    )
+    if danger > (SURE if greets else ACUTE):
+        return "acute"
+    if greets:
         return "greeting"
     if attack > ATTACKS or ATTACK.search(text) or MARKED.search(text):
         return "refused"

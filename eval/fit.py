@@ -237,8 +237,8 @@ def signs() -> str:
 
     lines = [line.split("\t") for line in (CORPUS / "questions" / "messages.tsv").read_text("utf-8").splitlines()]
     chance = random.Random(SEED)
-    plain = [row["question"] for name in ("bank", "beside") for row in rows(CORPUS / "questions" / f"{name}.jsonl")]
-    texts = [text for *_, text in lines] + chance.sample(plain, min(PLAIN, len(plain)))
+    bank, beside = ([row["question"] for row in rows(CORPUS / "questions" / f"{name}.jsonl")] for name in ("bank", "beside"))
+    texts = [text for *_, text in lines] + beside + chance.sample(bank, min(PLAIN, len(bank)))
     counts = [1.0] * len(lines) + [0.5] * (len(texts) - len(lines))
     table = CountVectorizer(analyzer=pieces, binary=True, min_df=2).fit(texts)
     columns: dict[str, dict[str, float]] = {}
