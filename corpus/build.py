@@ -81,10 +81,10 @@ def build(
 
 
 def _chunker() -> str:
-    """What decides how an article becomes chunks and terms: a digest of the code that does it, so that nobody has to count
-    versions."""
+    """What decides how an article becomes chunks, terms and vectors: a digest of the code that does it, so that nobody has to
+    count versions."""
     digest = sha256()
-    for name in ("normalise", "article", "markdown", "chunk", "language", "lexical"):
+    for name in ("normalise", "article", "markdown", "chunk", "language", "lexical", "dense"):
         digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
     return digest.hexdigest()[:8]
 
