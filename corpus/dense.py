@@ -32,7 +32,7 @@ class Embedder(Protocol):
 
 # Chroma's graph misses one in twenty of the hundred nearest as it comes, and other ones each time it is built. With this it
 # misses none of 18,000, so that two runs give the same answers; a query takes 5 ms instead of 2 (eval/LOG.md, 2026-11-25).
-GRAPH: Any = {"ef_search": 2_000, "ef_construction": 200, "max_neighbors": 32}
+GRAPH: Any = {"space": "cosine", "ef_search": 2_000, "ef_construction": 200, "max_neighbors": 32}
 
 
 class EmbedderError(Exception):
@@ -134,7 +134,7 @@ class Vectors:
         from chromadb.config import Settings
 
         self._client: Any = chromadb.PersistentClient(str(folder), Settings(anonymized_telemetry=False))
-        self._collection = self._client.get_or_create_collection("passages", configuration={"hnsw": {"space": "cosine", **GRAPH}})
+        self._collection = self._client.get_or_create_collection("passages", configuration={"hnsw": GRAPH})
 
     def add(self, ids: Sequence[str], vectors: np.ndarray) -> None:
         """Write vectors under their ids; an id already there gets the new vector."""
