@@ -40,14 +40,18 @@ def extract(question: str, picks: Sequence[Pick]) -> list[Pick]:
 
 def choose(picks: Sequence[Pick], wants_list: bool) -> list[Pick]:
     """The best units within the budgets, none of them a repetition. Items of a list that was begun come easier."""
-    rest = list(picks)
+    rest = sorted(picks, key=lambda pick: -pick.score)
     chosen: list[Pick] = []
     words = 0
+
+    def eased(place: int) -> float:
+        return rest[place].score + (SIBLING if wants_list and _sibling(rest[place], chosen) else 0.0)
+
     while rest and words < WORD_BUDGET and len(chosen) < UNITS:
-        ease = {pick: SIBLING * (wants_list and _sibling(pick, chosen)) for pick in rest}
-        best = max(rest, key=lambda pick: pick.score + ease[pick])
-        rest.remove(best)
-        if chosen and best.score + ease[best] < chosen[0].score - KEEP:
+        place = max(range(len(rest)), key=eased) if wants_list else 0
+        ahead = eased(place)
+        best = rest.pop(place)
+        if chosen and ahead < chosen[0].score - KEEP:
             break
         size = len((best.unit.text if _sibling(best, chosen) else told(best.unit)).split())
         articles = {pick.chunk.path for pick in (*chosen, best)}
