@@ -77,7 +77,7 @@ def with_opening(index: Index, found: list[Passage]) -> list[Passage]:
     if not found or found[0].chunk.id.endswith("#0"):
         return found
     best = found[0]
-    opening = index.page(best.chunk.path)[0]
+    opening = index.chunk(index.rows[f"{best.chunk.path}#0"])
     return [best, Passage(opening, best.score, best.ground), *(each for each in found[1:] if each.chunk.id != opening.id)]
 
 
