@@ -29,6 +29,7 @@ from corpus import dense
 from corpus.article import ContentError
 from corpus.chunk import Chunk, body, section
 from corpus.index import Index, IndexFault, current, open_index, read_manifest
+from corpus.rules import rules
 
 if TYPE_CHECKING:
     from assistant.retrieve import Retriever
@@ -101,6 +102,7 @@ class Assistant:
                 self._refresh(embedder)
                 index = open_index(self.settings.index, embedder)
                 index.warm()
+                rules()  # a second's reading, which the first answer would have to wait for
                 # Units are compared by the shipped embedder: dozens a question, too many for a slow one.
                 self._selector = Selector(dense.load() if self.settings.embedder else embedder, index.lexical)
                 self._index = index

@@ -57,7 +57,7 @@ def _outdated(article: Article, block: Block) -> Iterator[Finding]:
     for unit in block.units:
         for claim in rules.claims(unit.text, rules.above(article.title, block.headings, unit.lead, unit.header)):
             if not claim.right:
-                yield Finding("outdated", article.file, block.span[0], claim.quote.strip(), rules.message(claim))
+                yield Finding("outdated", article.file, block.span[0], claim.quote, rules.message(claim))
 
 
 def references(block: Block) -> Iterator[tuple[Unit, law.Reference]]:

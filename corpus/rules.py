@@ -99,7 +99,13 @@ def claims(text: str, above: str = "") -> Iterator[Claim]:
                 figure = _plain(next(group for group in match.groups() if group))
                 right = figure in rule.right
                 if right or (figure in rule.former and not HISTORY.search(text)):
-                    yield Claim(rule, figure, match[0], right)
+                    yield Claim(rule, figure, _whole_words(text, match), right)
+
+
+def _whole_words(text: str, match: re.Match[str]) -> str:
+    """The words of a match to their end, without the signs of a table around them."""
+    rest = re.match(r"\w*", text[match.end() :])
+    return (match[0] + (rest[0] if rest else "")).strip(" |(+–-")
 
 
 def above(chunk_title: str, headings: Sequence[str], lead: str, header: Sequence[str]) -> str:
@@ -110,7 +116,7 @@ def above(chunk_title: str, headings: Sequence[str], lead: str, header: Sequence
 def message(claim: Claim) -> str:
     """What a reader is told about a claim that is wrong."""
     since = f", og har vært slik siden {claim.rule.since}" if claim.rule.since else ""
-    return f"Artikkelen sier «{claim.quote.strip()}». Det stemmer ikke: {claim.rule.says} ({claim.rule.basis}){since}."
+    return f"Artikkelen sier «{claim.quote}». Det stemmer ikke: {claim.rule.says} ({claim.rule.basis}){since}."
 
 
 @functools.cache
@@ -118,7 +124,7 @@ def rules() -> tuple[Rule, ...]:
     """The rules of the table. Raises RuleError."""
     import yaml
 
-    return tuple(read(row) for row in yaml.safe_load(TABLE.read_text("utf-8")))
+    return tuple(read(row) for row in yaml.load(TABLE.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
 
 
 def read(row: Mapping[str, Any]) -> Rule:

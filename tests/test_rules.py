@@ -75,6 +75,12 @@ def test_only_figures_that_are_known_to_be_wrong_are_claims_against_a_rule(
     assert [claim.right for claim in claims(text, above)] == right
 
 
+def test_a_claim_is_quoted_in_whole_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("corpus.rules.rules", lambda: (read({**AMU, "unit": "ansat|\\+? ?\\|"}),))
+    assert [claim.quote for claim in claims("AMU fra 50 ansatte")] == ["50 ansatte"]
+    assert [claim.quote for claim in claims("50+ | AMU er påbudt")] == ["50"]
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
