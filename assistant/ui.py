@@ -16,7 +16,7 @@ from assistant import phrases
 from assistant.chat import Assistant
 from assistant.cite import MARKER
 from assistant.errors import HmsError
-from assistant.types import Answer, Ask, Citation, Turn
+from assistant.types import Answer, Ask, Citation, Notice, Turn
 
 log = logging.getLogger(__name__)
 WEB = Path(__file__).resolve().parent / "web"
@@ -161,7 +161,7 @@ def linked(answer: Answer) -> str:
 
 def sources_html(answer: Answer) -> str:
     """The source panel of an answer."""
-    parts = [f'<p class="notice" role="note">{escape(notice.message)}</p>' for notice in answer.notices]
+    parts = [f'<p class="notice" role="note">{_warning(notice)}</p>' for notice in answer.notices]
     sections = groupby(answer.citations, key=lambda citation: (citation.title, citation.section, citation.updated))
     parts += [_section(title, section, updated, quotes) for (title, section, updated), quotes in sections]
     if answer.laws:
@@ -172,6 +172,11 @@ def sources_html(answer: Answer) -> str:
         parts += [f"<li>{_link(page.url, page.title)}</li>" for page in answer.nearest]
         parts.append("</ul>")
     return f"<h2>Kilder</h2>{''.join(parts)}" if parts else NO_SOURCES
+
+
+def _warning(notice: Notice) -> str:
+    """A notice, with a link to the law where it names one."""
+    return f"{escape(notice.message)} {_link(notice.url, 'Se lovteksten') if notice.url else ''}".rstrip()
 
 
 def _section(title: str, section: str, updated: str | None, quotes: Iterable[Citation]) -> str:
