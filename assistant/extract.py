@@ -19,6 +19,7 @@ UNITS = 12  # that an answer holds at most
 ARTICLES = 3  # that an answer quotes: from more, the reader gets scraps
 KEEP = 6.0  # below the best unit's score a further unit is left out
 SIBLING = 0.5  # what a further item of a list that was begun has ahead, when a list is asked for
+WHOLE = 60  # words of a list that is told to its end once two of its items answer
 ASKS_LIST = re.compile(
     r"\b(?:hvilke|kva for|hvordan|korleis|steg\w*|trinn\w*|liste\w*|which|what are|how (?:do|to|should|can)|steps)\b",
     re.IGNORECASE,
@@ -35,7 +36,7 @@ class Draft:
 
 def extract(question: str, picks: Sequence[Pick]) -> list[Pick]:
     """The picks that answer a question, in reading order."""
-    return arrange(choose(picks, bool(ASKS_LIST.search(question))))
+    return arrange(complete(choose(picks, bool(ASKS_LIST.search(question))), picks))
 
 
 def choose(picks: Sequence[Pick], wants_list: bool) -> list[Pick]:
@@ -60,6 +61,25 @@ def choose(picks: Sequence[Pick], wants_list: bool) -> list[Pick]:
             chosen.append(best)
             words += size
     return chosen
+
+
+def complete(chosen: Sequence[Pick], picks: Sequence[Pick]) -> list[Pick]:
+    """The first list that was begun told to its end, when it is short: steps and enumerations mislead in part.
+
+    What no longer fits beside it is left out, the least telling first. `chosen` is best first.
+    """
+    begun = next((pick for pick in chosen if sum(_sibling(pick, [other]) for other in chosen) > 1), None)
+    items = [pick for pick in picks if begun and _sibling(pick, [begun])]
+    words = sum(len(pick.unit.text.split()) for pick in items)
+    if begun is None or words > WHOLE:
+        return list(chosen)
+    words += len(begun.unit.lead.split())
+    kept: list[Pick] = []
+    for pick in chosen:
+        if not _sibling(pick, [begun]) and words + len(told(pick.unit).split()) <= HARD_LIMIT:
+            kept.append(pick)
+            words += len(told(pick.unit).split())
+    return sorted([*items, *kept], key=lambda pick: -pick.score)
 
 
 def _sibling(pick: Pick, chosen: Sequence[Pick]) -> bool:

@@ -1,6 +1,6 @@
 """Picking an answer: what comes first, what is left out, how it is told."""
 
-from assistant.extract import HARD_LIMIT, KEEP, UNITS, arrange, choose, tell
+from assistant.extract import HARD_LIMIT, KEEP, UNITS, arrange, choose, complete, tell
 from assistant.types import Pick
 from corpus.chunk import Chunk
 from corpus.markdown import Unit
@@ -67,3 +67,23 @@ def test_items_follow_their_lead_in_and_rows_are_told_with_their_column_names() 
 def test_a_posting_is_told_whole() -> None:
     posting = Unit("code", "Debet: 6570 Kredit: 2400", "Debet: 6570\nKredit: 2400")
     assert tell([Pick(posting, chunk(0, posting), 1.0)], {"/a": []}).text == "- Debet: 6570; Kredit: 2400 [1]"
+
+
+def test_a_short_list_that_was_begun_is_told_to_its_end() -> None:
+    items = [Unit("item", text, text, "Slik gjør du:") for text in ("meld fra", "sikre stedet", "skriv rapport")]
+    own = chunk(0, *items)
+    picks = [Pick(unit, own, score) for unit, score in zip(items, (9.0, 8.0, 1.0), strict=True)]
+    other = pick("En setning til.", 7.0, number=1)
+    assert texts(complete([picks[0], picks[1], other], [*picks, other])) == [
+        "meld fra",
+        "sikre stedet",
+        "En setning til.",
+        "skriv rapport",
+    ]
+    assert texts(complete([picks[0], other], [*picks, other])) == ["meld fra", "En setning til."]  # one item may stand alone
+
+
+def test_a_long_list_is_told_in_part() -> None:
+    items = [Unit("item", f"{'ord ' * 20}{number}", "", "Krav:") for number in range(5)]
+    picks = [Pick(unit, chunk(0, *items), 5.0) for unit in items]
+    assert complete(picks[:2], picks) == picks[:2]
