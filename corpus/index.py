@@ -25,6 +25,7 @@ from corpus.lexical import Lexical
 
 BESIDE = Path(__file__).resolve().parent / "questions" / "beside.jsonl"
 BESIDE_TRIED, NOT_BESIDE = 5, 0.35  # the nearest such questions that are looked at; the cosine of a question like none of them
+KEPT = 2_000  # chunks and questions that are held in memory: an answer reads its articles several times over
 HELD = 0.6  # cosine with a passage from which on the articles have something on a matter
 
 
@@ -82,10 +83,12 @@ class Index:
         self.pages = np.repeat(np.arange(len(self.manifest.articles)), [entry.chunks for entry in self.manifest.articles])
         self.rows = {key: row for row, key in enumerate(self.ids)}
         self.entries = {entry.path: entry for entry in self.manifest.articles}
+        self._chunk = functools.lru_cache(KEPT)(lambda row: from_json(self._lines[row]))
+        self._vector = functools.lru_cache(KEPT)(lambda text: self.embedder.queries([text])[0])
 
     def chunk(self, row: int) -> Chunk:
-        """The chunk of a row, read from disk."""
-        return from_json(self._lines[row])
+        """The chunk of a row."""
+        return self._chunk(row)
 
     @functools.cached_property
     def title_vectors(self) -> np.ndarray:
@@ -140,7 +143,7 @@ class Index:
 
     def vector(self, question: str) -> np.ndarray:
         """A question as the embedder reads it, in bokmål: float32, shape (dimensions,)."""
-        vector: np.ndarray = self.embedder.queries([in_bokmaal(question)])[0]
+        vector: np.ndarray = self._vector(in_bokmaal(question))
         return vector
 
     def article(self, path: str) -> Article | None:

@@ -6,9 +6,11 @@ id, title, names, paragraphs); knows nothing of what a law says. Source of the t
 
 import functools
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from corpus.language import bokmaal
 
 TABLE = Path(__file__).resolve().parent / "laws.tsv"
 SITE = "https://lovdata.no"
@@ -17,7 +19,7 @@ SITE = "https://lovdata.no"
 # is no "i" or "å" ("§ 3-1 i loven").
 NUMBER = r"\d+(?:[ ]?[A-Z](?![\w.]))?(?:-\d+)*(?:[ ]?[A-Z](?=-\d))?(?:-\d+)*(?:[a-hj-z](?!\w)|[ ](?:[a-h]|[A-H])(?![\w.]))?"
 PARAGRAPHS = re.compile(
-    rf"§+\s*(?P<first>{NUMBER})(?:\s*(?:,|og|eller|til|–|-|jf\.?|samt)\s*(?:og\s+)?§*\s*(?:{NUMBER})(?!\s*(?:%|prosent|kroner|kr)))*"
+    rf"§+[\s–¯]*(?P<first>{NUMBER})(?:\s*(?:,|og|eller|til|–|-|jf\.?|samt)\s*(?:og\s+)?§*\s*(?:{NUMBER})(?!\s*(?:%|prosent|kroner|kr)))*"
 )
 ONE = re.compile(NUMBER)
 ID = re.compile(r"\b(?P<kind>LOV|FOR|lov|forskrift)[-/ ](?P<date>\d{4}-\d{2}-\d{2})(?:-(?P<number>\d+))?\b")
@@ -30,9 +32,25 @@ DATED = re.compile(
 MONTHS = "januar februar mars april mai juni juli august september oktober november desember".split()
 WORD = re.compile(r"[A-Za-zÆØÅæøå][\w-]*")
 # Words between a law's name and its paragraph, and between a paragraph and its law.
-NAME_THEN = re.compile(r"\.?(?:s|en|ens)?[\s,(]*(?:kapittel\s+\w+(?:\s+[A-Z])?,?\s*)?(?:bestemmelsen\w*\s+i\s+)?$")
+NAME_THEN = re.compile(
+    r"\.?(?:s|en|ens)?[\s,(*]*(?:\]\([^)]*\)[\s*]*)?(?:av\s+\d+\.\s+\w+\s+\d{4}\s*(?:nr\.?\s*\d+\s*)?)?(?:om\s[^.()§]{1,200})?"
+    r"(?:kapittel\s+\w+(?:\s+[A-Z])?,?\s*)?(?:bestemmelsen\w*\s+i\s+)?$"
+)
 THEN_NAME = re.compile(r"^\s*(?:\w+\s+ledd\s*)?(?:(?:bokstav|nr\.?)\s+\w+\s*)?(?:i|av|etter)\s+(?:den\s+)?$", re.IGNORECASE)
+THIS = re.compile(
+    r"^\s*(?:\w+\s+ledd\s*)?(?:(?:bokstav|nr\.?)\s+\w+\s*)?(?:i|av|etter)\s+"
+    r"(?:denne\s+(?:lov|forskrift)\w*|(?:lov|forskrift)(?:en|a)\s+her)\b",
+    re.IGNORECASE,
+)
+# Between two names of one law, "arbeidsmiljøloven (lov 17. juni 2005 nr. 62)", "lov 13. mai 1988 nr. 26 om inkasso (inkassoloven)".
+SAME = re.compile(r"\)?[\s,*]*(?:om\s[^.()§]{1,200})?\(?")
 JOINED = re.compile(r"[A-Za-zÆØÅæøå]+-\s+og\s+[a-zæøå]+")
+# Right before a "§" that is of no law ("vedtektenes § 4", "Hovedavtalen LO–NHO § 7-3"), or of one that is not in the table.
+PRIVATE = re.compile(
+    r"\b\w*(?:avtalen?s?|vedtekt\w*|kontrakt\w*|overenskomst\w*|reglement\w*|statutt\w*|instruks\w*)(?:\s+[A-ZÆØÅ][\w–-]*)?\s*$",
+    re.IGNORECASE,
+)
+NAMELESS = re.compile(r"\b\w{3,}(?:lovens?|lova|forskriften|forskrifta)[\s*]*$", re.IGNORECASE)
 LONGEST = 14  # words of a name; longer official titles are known by their first words
 
 
@@ -70,9 +88,12 @@ class Reference:
 
 @dataclass(frozen=True)
 class _Name:
+    """A law named in a text. One that is not `known` may exist all the same: an act that amends others, or is repealed."""
+
     law: str | None
     start: int
     end: int
+    known: bool = True
 
 
 def link(law: str, paragraph: str = "") -> str:
@@ -109,26 +130,54 @@ def references(text: str, about: str | None = None) -> list[Reference]:
 
     A law is named once for all the paragraphs that follow it in its sentence.
     """
-    names = sorted(_find_names(text), key=lambda name: name.start)
+    names = _merged(text, sorted(_find_names(text), key=lambda name: name.start))
     taken: set[int] = set()
     found: list[Reference] = []
     for match in PARAGRAPHS.finditer(text):
-        before = [name for name in names if name.end <= match.start()]
-        after = [name for name in names if name.start >= match.end() and THEN_NAME.match(text[match.end() : name.start])]
-        own = after[0] if after and not (before and NAME_THEN.fullmatch(text[before[-1].end : match.start()])) else None
-        if own is None and before:
-            own = before[-1]
-        if own:
+        if PRIVATE.search(text[: match.start()]):
+            continue
+        own, beside = _owner(text, match, names)
+        if own and beside:
             taken.add(own.start)
-        beside = own is not None and own.end <= match.start() and bool(NAME_THEN.fullmatch(text[own.end : match.start()]))
-        found += _paragraphs(text, match, own, beside, about)
-    found += [_whole(text, name) for name in names if name.start not in taken]
+        found += _paragraphs(text, match, own, about)
+    for name in names:
+        told = any(each.law == name.law and re.fullmatch(r"\s*\(", text[each.end : name.start]) for each in found)  # "… § 23 (lov …)"
+        if name.start not in taken and name.known and not told:
+            found.append(_whole(text, name))
     return sorted(found, key=lambda reference: reference.start)
 
 
-def _paragraphs(text: str, match: re.Match[str], own: _Name | None, beside: bool, about: str | None) -> Iterator[Reference]:
+def _merged(text: str, names: Sequence[_Name]) -> list[_Name]:
+    """The names, those that stand for one law beside each other as one."""
+    merged: list[_Name] = []
+    for name in names:
+        last = merged[-1] if merged else None
+        if last and SAME.fullmatch(text[last.end : name.start]) and (last.law == name.law or not last.known):
+            closed = name.end + (text[name.end : name.end + 1] == ")")
+            merged[-1] = replace(last, end=closed)
+        else:
+            merged.append(name)
+    return merged
+
+
+def _owner(text: str, match: re.Match[str], names: Sequence[_Name]) -> tuple[_Name | None, bool]:
+    """The name of the law that paragraphs are of, and whether it stands right beside them."""
+    before = next((name for name in reversed(names) if name.end <= match.start()), None)
+    if before and NAME_THEN.fullmatch(text[before.end : match.start()]):
+        return before, True
+    after = next((name for name in names if name.start >= match.end()), None)
+    if after and THEN_NAME.match(text[match.end() : after.start]):
+        return after, True
+    if THIS.match(text[match.end() :]):
+        return None, False
+    if NAMELESS.search(text[: match.start()]):
+        return _Name(None, match.start(), match.start(), known=False), False
+    return before, False
+
+
+def _paragraphs(text: str, match: re.Match[str], own: _Name | None, about: str | None) -> Iterator[Reference]:
     law = own.law if own else about
-    named = own is None or own.law is not None
+    named = own is None or own.law is not None or not own.known
     first = match.span("first")
     spans = [first, *((number.start(), number.end()) for number in ONE.finditer(text, match.end("first"), match.end()))]
     for place, (start, end) in enumerate(spans):
@@ -136,7 +185,8 @@ def _paragraphs(text: str, match: re.Match[str], own: _Name | None, beside: bool
         sign = text[:start].rstrip()
         begin = len(sign.rstrip("§")) if sign.endswith("§") else start
         if place == 0:
-            begin = own.start if beside and own else match.start()
+            beside = own and own.end <= match.start() and NAME_THEN.fullmatch(text[own.end : match.start()])
+            begin = own.start if own and beside else match.start()
         yield Reference(text[begin:end], begin, end, law, number, named and _exists(law, number))
 
 
@@ -157,8 +207,7 @@ def _find_names(text: str) -> Iterator[_Name]:
     for match in DATED.finditer(text):
         month = MONTHS.index(match["month"].lower()) + 1
         key = f"{match['kind'][:3].upper()}-{match['year']}-{month:02}-{int(match['day']):02}-{int(match['number'])}"
-        if key in laws():  # acts that amend others are not in the table, and are named so
-            yield _Name(key, *match.span())
+        yield _Name(key if key in laws() else None, *match.span(), known=key in laws())
     words = list(WORD.finditer(text))
     reached = 0
     for place, word in enumerate(words):
@@ -188,7 +237,7 @@ def _name_at(text: str, words: list[re.Match[str]], place: int) -> _Name | None:
 
 def _indefinite(word: str) -> str:
     """The form that the table has ("arbeidsmiljølovens", "arbeidsmiljølova" → "arbeidsmiljøloven")."""
-    word = word.removesuffix("s")
+    word = bokmaal(word.removesuffix("s"))
     for ending, own in (("lova", "loven"), ("lov", "loven"), ("forskrifta", "forskriften")):
         if word.endswith(ending):
             return word.removesuffix(ending) + own
