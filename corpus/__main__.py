@@ -13,8 +13,9 @@ from tqdm import tqdm
 
 from corpus import dense
 from corpus.article import Article, ContentError, read_contents
-from corpus.build import build
-from corpus.index import IndexFault
+from corpus.build import Reader, build
+from corpus.index import LAW, IndexFault
+from corpus.statute import read_statutes
 
 HERE = Path(__file__).resolve().parent
 
@@ -28,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     index.add_argument("content", nargs="*", type=Path, metavar="CONTENT_DIR")
     index.add_argument("--index", type=Path, default=Path(os.environ.get("HMS_INDEX") or HERE.parent / "index"))
     index.add_argument("--base-url", default=os.environ.get("HMS_BASE_URL", ""))
+    index.add_argument("--law", type=Path, metavar="DIR", help="Lovdata's public XML: law text beside the answers")
     index.set_defaults(run=_build)
     checker = commands.add_parser("check", help="what should be mended in the articles")
     checker.add_argument("content", type=Path, metavar="CONTENT_DIR")
@@ -38,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     trainer.add_argument("--out", type=Path, default=dense.SHIPPED)
     trainer.add_argument("--apart", type=Path, metavar="FILE.jsonl", help="questions that are not to be trained on")
     trainer.add_argument("--unseen", type=int, default=0, metavar="N", help="leave N articles out and measure on their questions")
+    trainer.add_argument("--law", type=Path, metavar="DIR", help="Lovdata's public XML, to be trained on as well")
     trainer.set_defaults(run=_train)
     options = parser.parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
@@ -49,10 +52,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
+    embedder = dense.load(os.environ.get("HMS_EMBEDDER", ""))
+    _built(options.content or _content_setting(), options.index, embedder, options.base_url, read_contents)
+    if options.law:
+        _built([options.law], options.index / LAW, embedder, "", read_statutes)
+    return 0
+
+
+def _built(contents: list[Path], folder: Path, embedder: dense.Embedder, base_url: str, read: Reader) -> None:
+    """Build one index, and say what was done."""
     begun = time.perf_counter()
-    contents = options.content or _content_setting()
     with _Bar() as bar:
-        summary = build(contents, options.index, dense.load(os.environ.get("HMS_EMBEDDER", "")), options.base_url, bar.show)
+        summary = build(contents, folder, embedder, base_url, bar.show, read)
     manifest = summary.manifest
     for each in manifest.rejected:
         print(f"avvist  {each.file}: {each.reason}")
@@ -60,8 +71,7 @@ def _build(options: argparse.Namespace) -> int:
         f"{len(manifest.articles)} artikler lest, {summary.changed} nye eller endret, {summary.removed} fjernet, "
         f"{len(manifest.rejected)} avvist; {manifest.chunks} avsnitt på {time.perf_counter() - begun:.1f} s."
     )
-    print(f"Indeks {manifest.id} {'er tatt i bruk' if summary.rebuilt else 'var à jour'} i {options.index}")
-    return 0
+    print(f"Indeks {manifest.id} {'er tatt i bruk' if summary.rebuilt else 'var à jour'} i {folder}")
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -82,7 +92,7 @@ def _content_setting() -> list[Path]:
 def _train(options: argparse.Namespace) -> int:
     from corpus.train import train
 
-    for line in train(options.content, options.questions, options.out, options.apart, options.unseen):
+    for line in train(options.content, options.questions, options.out, options.apart, options.unseen, options.law):
         print(line, flush=True)
     return 0
 

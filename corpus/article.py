@@ -32,7 +32,7 @@ class Article:
 
     `path` is the page's path without a trailing slash ("/blogs/regnskap/hms"; "/" for the home page), `file` its file relative to
     the content folder, `first_line` the 1-based line of the file on which `body` begins. `updated` is `lastmod`, else `date`, as
-    YYYY-MM-DD. `hash` is the SHA-256 of the file's bytes, in hex.
+    YYYY-MM-DD. `hash` is the SHA-256 of the file's bytes, in hex; `kind` the source's kind (artikkel, lov, forskrift).
     """
 
     path: str
@@ -44,6 +44,7 @@ class Article:
     language: str
     updated: str | None
     hash: str
+    kind: str = "artikkel"
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ T = TypeVar("T")
 WORDS = "words.npz"  # of a version: every passage as numbered words, so that an unchanged one is not read again
 NEARLY_FULL = 2_000_000  # bytes; a build that fails with less left failed for that
 Progress = Callable[[str, int, int], None]  # stage in Norwegian, done, of how many
+Reader = Callable[[Sequence[Path]], Iterator[Article | Rejected]]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,12 @@ class Summary:
 
 
 def build(
-    contents: Sequence[Path], folder: Path, embedder: dense.Embedder, base_url: str = "", progress: Progress = lambda *_: None
+    contents: Sequence[Path],
+    folder: Path,
+    embedder: dense.Embedder,
+    base_url: str = "",
+    progress: Progress = lambda *_: None,
+    read: Reader = read_contents,
 ) -> Summary:
     """Bring the index in `folder` up to date with the content folders; only changed articles are read and embedded again.
 
@@ -59,7 +65,7 @@ def build(
     """
     with _writer(folder):
         _sweep(folder)
-        found = list(_counted(read_contents(contents), "Leser artikler", progress))
+        found = list(_counted(read(contents), "Leser artikler", progress))
         articles = sorted((each for each in found if isinstance(each, Article)), key=lambda article: article.path)
         rejected = tuple(each for each in found if isinstance(each, Rejected))
         if not articles:
@@ -84,7 +90,7 @@ def _chunker() -> str:
     """What decides how an article becomes chunks, terms and vectors: a digest of the code that does it, so that nobody has to
     count versions."""
     digest = sha256()
-    for name in ("normalise", "article", "markdown", "chunk", "language", "lexical", "dense"):
+    for name in ("normalise", "article", "statute", "markdown", "chunk", "language", "lexical", "dense"):
         digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
     return digest.hexdigest()[:8]
 

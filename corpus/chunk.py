@@ -2,7 +2,7 @@
 
 Knows sizes and structure; knows nothing of search. A chunk never crosses a heading. Blocks of one section are put together
 until the chunk is full; a long list or table is divided between its items or rows, each of which carries its lead-in and
-column names; a paragraph is divided only when it alone is too long, and then between sentences.
+column names; a paragraph is divided only when it alone is too long, and then between sentences. A law is divided into its ledd.
 """
 
 import json
@@ -50,7 +50,8 @@ def chunks(article: Article, blocks: Iterable[Block]) -> list[Chunk]:
     """The passages of an article, in order."""
     found: list[Chunk] = []
     for (headings, heading_id), section in groupby(blocks, key=lambda block: (block.headings, block.heading_id)):
-        for pieces in _packed([piece for block in section for piece in _pieces(block)]):
+        size = FULL if article.kind == "artikkel" else 0
+        for pieces in _packed([piece for block in section for piece in _pieces(block)], size):
             found.append(
                 Chunk(
                     id=f"{article.path}#{len(found)}",
@@ -60,6 +61,7 @@ def chunks(article: Article, blocks: Iterable[Block]) -> list[Chunk]:
                     heading_id=heading_id,
                     units=tuple(unit for piece in pieces for unit in piece.units),
                     span=(pieces[0].span[0], max(piece.span[1] for piece in pieces)),
+                    kind=article.kind,
                     updated=article.updated,
                 )
             )
@@ -79,13 +81,14 @@ def _pieces(block: Block) -> Iterator[_Piece]:
         yield _Piece(tuple(part), block.span, _size(part))
 
 
-def _packed(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
-    """Neighbouring pieces in groups of at most FULL words; a lead-in is never the last of its group."""
+def _packed(pieces: Sequence[_Piece], full: int) -> Iterator[list[_Piece]]:
+    """Neighbouring pieces in groups of at most `full` words; a lead-in is never the last of its group."""
     group: list[_Piece] = []
     for position, piece in enumerate(pieces):
         following = pieces[position + 1] if position + 1 < len(pieces) else None
         size = piece.words + (following.words if following and _leads(piece, following) else 0)
-        if group and sum(each.words for each in group) + min(size, FULL) > FULL:
+        led = bool(group) and _leads(group[-1], piece)
+        if group and not (led and not full) and sum(each.words for each in group) + min(size, full) > full:
             yield group
             group = []
         group.append(piece)

@@ -23,6 +23,7 @@ from corpus.chunk import Chunk, from_json
 from corpus.language import Analyzer, in_bokmaal
 from corpus.lexical import Lexical
 
+LAW = "lov"  # folder within an index's own: the index of the laws' text, when there is one
 BESIDE = Path(__file__).resolve().parent / "questions" / "beside.jsonl"
 BESIDE_TRIED, NOT_BESIDE = 5, 0.35  # the nearest such questions that are looked at; the cosine of a question like none of them
 KEPT = 2_000  # chunks and questions that are held in memory: an answer reads its articles several times over

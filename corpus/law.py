@@ -18,8 +18,10 @@ SITE = "https://lovdata.no"
 # "3-1", "14 A", "2 A-1", "5-15-5", "8-1 a", "14-1a": a letter that stands apart is one only when no word goes on from it and it
 # is no "i" or "å" ("§ 3-1 i loven").
 NUMBER = r"\d+(?:[ ]?[A-Z](?![\w.]))?(?:-\d+)*(?:[ ]?[A-Z](?=-\d))?(?:-\d+)*(?:[a-hj-z](?!\w)|[ ](?:[a-h]|[A-H])(?![\w.]))?"
+LEDD = r"(?:\s+\w+\s+ledd)?(?:\s+(?:bokstav|nr\.?)\s+\w+)?"
 PARAGRAPHS = re.compile(
-    rf"§+[\s–¯]*(?P<first>{NUMBER})(?:\s*(?:,|og|eller|til|–|-|jf\.?|samt)\s*(?:og\s+)?§*\s*(?:{NUMBER})(?!\s*(?:%|prosent|kroner|kr)))*"
+    rf"(?:(?P<many>§§+)|§|\b[Pp]aragraf(?:en|ene)?(?=\s))[\s–¯]*(?P<first>{NUMBER})"
+    rf"(?:(?(many){LEDD})\s*(?:,|og|eller|til|–|-|jf\.?|samt)\s*(?:og\s+)?§*\s*(?:{NUMBER})(?!\s*(?:%|prosent|kroner|kr)))*"
 )
 ONE = re.compile(NUMBER)
 ID = re.compile(r"\b(?P<kind>LOV|FOR|lov|forskrift)[-/ ](?P<date>\d{4}-\d{2}-\d{2})(?:-(?P<number>\d+))?\b")
@@ -33,24 +35,31 @@ MONTHS = "januar februar mars april mai juni juli august september oktober novem
 WORD = re.compile(r"[A-Za-zÆØÅæøå][\w-]*")
 # Words between a law's name and its paragraph, and between a paragraph and its law.
 NAME_THEN = re.compile(
-    r"\.?(?:s|en|ens)?[\s,(*]*(?:\]\([^)]*\)[\s*]*)?(?:av\s+\d+\.\s+\w+\s+\d{4}\s*(?:nr\.?\s*\d+\s*)?)?(?:om\s[^.()§]{1,200})?"
+    r"\.?(?:s|en|ens)?(?:(?!\n\s*[*#|-])[\s,(*\]])*(?:av\s+\d+\.\s+\w+\s+\d{4}\s*(?:nr\.?\s*\d+\s*)?)?(?:om\s[^()§]{1,200}?)?"
     r"(?:kapittel\s+\w+(?:\s+[A-Z])?,?\s*)?(?:bestemmelsen\w*\s+i\s+)?$"
 )
-THEN_NAME = re.compile(r"^\s*(?:\w+\s+ledd\s*)?(?:(?:bokstav|nr\.?)\s+\w+\s*)?(?:i|av|etter)\s+(?:den\s+)?$", re.IGNORECASE)
-THIS = re.compile(
-    r"^\s*(?:\w+\s+ledd\s*)?(?:(?:bokstav|nr\.?)\s+\w+\s*)?(?:i|av|etter)\s+"
-    r"(?:denne\s+(?:lov|forskrift)\w*|(?:lov|forskrift)(?:en|a)\s+her)\b",
-    re.IGNORECASE,
+THEN_NAME = re.compile(
+    r"^\s*(?:\(\d+\)\s*)?(?:\w+\s+ledd\s*)?(?:(?:bokstav|nr\.?)\s+\w+\s*)?(?:i|av|etter)\s+(?:den\s+)?$", re.IGNORECASE
 )
-# Between two names of one law, "arbeidsmiljøloven (lov 17. juni 2005 nr. 62)", "lov 13. mai 1988 nr. 26 om inkasso (inkassoloven)".
-SAME = re.compile(r"\)?[\s,*]*(?:om\s[^.()§]{1,200})?\(?")
+THIS = re.compile(r"\b(?:denne\s+(?:lov|forskrift)(?:en|a)?|(?:lov|forskrift)(?:en|a)\s+her)\b", re.IGNORECASE)
+# Between two names of a law: "arbeidsmiljøloven (lov 17. juni 2005 nr. 62)", "lov 13. mai 1988 nr. 26 om inkasso (inkassoloven)".
+SAME = re.compile(r"\)?[\s,*]*(?:om\s(?:(?!\.\s+[A-ZÆØÅ])[^()§]){1,200})?\(?")
+TARGET = re.compile(r"(?<=\])\([^()\s]*(?:\s+[\"“][^)]*)?\)")  # of a link in Markdown, with its title: not what a reader reads
+PLAIN = str.maketrans({"\u2011": "-", "\u2010": "-", "\u202f": " ", "\u2009": " ", "\xa0": " "})  # of hyphens and blanks
 JOINED = re.compile(r"[A-Za-zÆØÅæøå]+-\s+og\s+[a-zæøå]+")
 # Right before a "§" that is of no law ("vedtektenes § 4", "Hovedavtalen LO–NHO § 7-3"), or of one that is not in the table.
 PRIVATE = re.compile(
     r"\b\w*(?:avtalen?s?|vedtekt\w*|kontrakt\w*|overenskomst\w*|reglement\w*|statutt\w*|instruks\w*)(?:\s+[A-ZÆØÅ][\w–-]*)?\s*$",
     re.IGNORECASE,
 )
-NAMELESS = re.compile(r"\b\w{3,}(?:lovens?|lova|forskriften|forskrifta)[\s*]*$", re.IGNORECASE)
+THEN_PRIVATE = re.compile(
+    r"^\s*(?:i|av|etter)\s+(?:\w+\s+)?\w*(?:avtale|vedtekt|kontrakt|overenskomst|reglement|statutt|instruks)", re.IGNORECASE
+)
+TIED = re.compile(
+    r"[\s,(]*(?:(?:\w+\s+ledd|bokstav\s+\w+|nr\.?\s*\d+|\(\d+\))[\s,]*)*(?:om\s[^.;§]{1,80}\s)?"
+    r"(?:og|eller|til|samt|jf\.?|jfr\.?|,)\s*(?:også\s+|eventuelt\s+)?$"
+)
+NAMELESS = re.compile(r"\b(?:\w{3,}(?:lovens?|lova|forskriften|forskrifta)|\w+l\.)[\s*]*$", re.IGNORECASE)
 LONGEST = 14  # words of a name; longer official titles are known by their first words
 
 
@@ -125,23 +134,34 @@ def _names() -> Mapping[str, str]:
     return named
 
 
-def references(text: str, about: str | None = None) -> list[Reference]:
+def references(text: str, about: str | None = None, own: bool = False) -> list[Reference]:
     """The references of a text in order; `about` is the id of the law that a bare "§ 3-1" is of when the text names none before.
 
-    A law is named once for all the paragraphs that follow it in its sentence.
+    A law is named once for all the paragraphs that follow it. In a law's `own` text, which `about` then is, a bare paragraph is
+    its own again as soon as nothing ties it to another law's.
     """
-    names = _merged(text, sorted(_find_names(text), key=lambda name: name.start))
+    text = TARGET.sub(lambda match: " " * len(match[0]), text.translate(PLAIN))
+    this = [_Name(about, *match.span(), known=False) for match in THIS.finditer(text)]
+    names = _merged(text, sorted([*_find_names(text), *this], key=lambda name: name.start))
     taken: set[int] = set()
     found: list[Reference] = []
+    private = -1  # where the last paragraph of an agreement or the like ends
     for match in PARAGRAPHS.finditer(text):
-        if PRIVATE.search(text[: match.start()]):
+        named = any(private <= name.start < match.start() for name in names)
+        if PRIVATE.search(text[: match.start()]) or THEN_PRIVATE.match(text[match.end() :]) or (private >= 0 and not named):
+            private = match.end()
             continue
-        own, beside = _owner(text, match, names)
-        if own and beside:
-            taken.add(own.start)
-        found += _paragraphs(text, match, own, about)
+        private = -1
+        owner, beside = _owner(text, match, names)
+        if owner and beside:
+            taken.add(owner.start)
+        elif own and owner and not (found and TIED.fullmatch(text[found[-1].end : match.start()])):
+            owner = None
+        found += _paragraphs(text, match, owner, about)
     for name in names:
-        told = any(each.law == name.law and re.fullmatch(r"\s*\(", text[each.end : name.start]) for each in found)  # "… § 23 (lov …)"
+        told = any(
+            each.law == name.law and re.fullmatch(r"\s*\(", text[each.end : name.start]) for each in found
+        )  # "… § 23 (lov …)"
         if name.start not in taken and name.known and not told:
             found.append(_whole(text, name))
     return sorted(found, key=lambda reference: reference.start)
@@ -152,7 +172,9 @@ def _merged(text: str, names: Sequence[_Name]) -> list[_Name]:
     merged: list[_Name] = []
     for name in names:
         last = merged[-1] if merged else None
-        if last and SAME.fullmatch(text[last.end : name.start]) and (last.law == name.law or not last.known):
+        between = text[last.end : name.start] if last else ""
+        one = last and (last.law == name.law or (not last.law and between.endswith("(")))  # one that is repealed, by its name
+        if last and one and SAME.fullmatch(between):
             closed = name.end + (text[name.end : name.end + 1] == ")")
             merged[-1] = replace(last, end=closed)
         else:
@@ -168,9 +190,8 @@ def _owner(text: str, match: re.Match[str], names: Sequence[_Name]) -> tuple[_Na
     after = next((name for name in names if name.start >= match.end()), None)
     if after and THEN_NAME.match(text[match.end() : after.start]):
         return after, True
-    if THIS.match(text[match.end() :]):
-        return None, False
-    if NAMELESS.search(text[: match.start()]):
+    nameless = NAMELESS.search(text[: match.start()])
+    if nameless and not (before and before.end > nameless.start()):
         return _Name(None, match.start(), match.start(), known=False), False
     return before, False
 
@@ -182,6 +203,11 @@ def _paragraphs(text: str, match: re.Match[str], own: _Name | None, about: str |
     spans = [first, *((number.start(), number.end()) for number in ONE.finditer(text, match.end("first"), match.end()))]
     for place, (start, end) in enumerate(spans):
         number = re.sub(r"\s", "", text[start:end])
+        letter = re.match(r" ?([a-z])\b", text[end:])
+        if (
+            law and letter and law in laws() and number + letter[1] in laws()[law].paragraphs
+        ):  # "§ 1-3 b." at the end of a sentence
+            number, end = number + letter[1], end + letter.end()
         sign = text[:start].rstrip()
         begin = len(sign.rstrip("§")) if sign.endswith("§") else start
         if place == 0:
@@ -228,7 +254,12 @@ def _name_at(text: str, words: list[re.Match[str]], place: int) -> _Name | None:
     if first.endswith("-") and (pair := JOINED.match(text, start)):  # "brann- og eksplosjonsvernloven"
         key = _names().get(_indefinite(" ".join(pair[0].lower().split())))
         return _Name(key, start, pair.end()) if key else None
-    key = _names().get(first) or _names().get(_indefinite(first))
+    own = _indefinite(first)
+    key = (
+        _names().get(first)
+        or _names().get(own)
+        or (_names().get(own.removesuffix("en") + "a") if own.endswith("loven") else None)
+    )
     # An abbreviation is one only when a paragraph or a full stop follows ("aml. § 7-1"): "asl" may be anything.
     if key and len(first) <= 6 and not first.endswith("loven") and not re.match(r"\.?\s*(?:§|kap)", text[words[place].end() :]):
         return None
