@@ -18,7 +18,7 @@ from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda
 from langchain_core.runnables.utils import AddableDict
 
 from assistant import phrases
-from assistant.cite import citation, named_laws, notices, page_text, page_url, resolve
+from assistant.cite import citation, corrected, named_laws, notices, page_text, page_url, resolve
 from assistant.errors import HmsError, NotReadyError
 from assistant.extract import Draft, extract, tell
 from assistant.question import Question, read
@@ -262,6 +262,7 @@ class Assistant:
             return Reply(found, outcome, Draft(phrase[question.language]))
         picks = self._picks(found)
         draft = tell(picks, self._pages(pick.chunk.path for pick in picks))
+        draft = Draft(corrected(draft.text, draft.sources, question.language), draft.sources)
         if question.kind == "acute":
             numbers = phrases.ACUTE[question.language]
             more = f"\n\n{phrases.ACUTE_MORE[question.language]}\n\n{draft.text}" if draft.text else ""
@@ -294,7 +295,7 @@ class Assistant:
                 outcome=reply.outcome,
                 language=question.language,
                 citations=tuple(citations),
-                laws=named_laws(unit for unit, _ in sources),
+                laws=named_laws(sources),
                 notices=notices(sources),
                 nearest=self._nearest(reply) if reply.outcome == "not_covered" else (),
                 followups=self._followups(reply, citations),

@@ -6,8 +6,10 @@ Pure: knows chunks and the text-fragment standard (wicg.github.io/scroll-to-text
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from urllib.parse import quote
 
+from assistant import phrases
 from assistant.types import Citation, Law, Notice
 from corpus import law, rules
 from corpus.chunk import Chunk, section
@@ -17,7 +19,10 @@ from corpus.normalise import repair
 READER = "/lest"  # the app's own reader pages, for articles that have no site of their own
 EDGE = 6  # words at each end of a passage name it; a longer passage is not spelled out
 SHORT = 12  # words; a passage this short is named whole
+CORRECTIONS = 2  # of figures that are told before an answer
+PARAGRAPH = re.compile(rf"§\s*({law.NUMBER})")  # at the head of a law's passage
 CONTEXT = 4  # words before and after a passage tell it from its doubles
+Source = tuple[Unit, Chunk]
 MARKER = re.compile(r"(?<!\\)\[(\d{1,3})\]")  # an escaped bracket is the article's own
 
 
@@ -33,31 +38,87 @@ def resolve(text: str, sources: int) -> tuple[str, list[int]]:
     return MARKER.sub(lambda match: f"[{used.index(int(match[1])) + 1}]", text), used
 
 
-def named_laws(units: Iterable[Unit]) -> tuple[Law, ...]:
+def named_laws(sources: Iterable[Source]) -> tuple[Law, ...]:
     """The law references of what is cited that exist, each once, with their deep links."""
     found: dict[str, Law] = {}
-    for unit in units:
-        for reference in law.references(unit.text):
+    for unit, chunk in sources:
+        for reference in _references(unit, chunk):
             if reference.url and reference.law:
-                title = law.laws()[reference.law].title
-                name = f"{title} § {reference.paragraph}" if reference.paragraph else title
-                found.setdefault(reference.url, Law(name, reference.url))
+                found.setdefault(reference.url, Law(_name(reference.law, reference.paragraph), reference.url))
     return tuple(found.values())
 
 
-def notices(sources: Iterable[tuple[Unit, Chunk]]) -> tuple[Notice, ...]:
-    """What a reader must know of what is cited: figures that are not the law's, and references to what does not exist."""
+def _references(unit: Unit, chunk: Chunk) -> list[law.Reference]:
+    about, _ = statute_of(chunk)
+    return law.references(unit.text, about or None, own=bool(about))
+
+
+def _name(key: str, paragraph: str) -> str:
+    return law.laws()[key].title + (f" § {paragraph}" if paragraph else "")
+
+
+def statute_of(chunk: Chunk) -> tuple[str, str]:
+    """The law and the paragraph that a passage is of ("LOV-2005-06-17-62", "7-1"); "" for an article's."""
+    if chunk.kind == "artikkel":
+        return "", ""
+    paragraph = PARAGRAPH.match(chunk.headings[-1]) if chunk.headings else None
+    kind, _, number = chunk.path.strip("/").partition("/")
+    return f"{'LOV' if kind == 'lov' else 'FOR'}-{number}", re.sub(r"\s", "", paragraph[1]) if paragraph else ""
+
+
+def corrected(text: str, sources: Sequence[Source], language: str) -> str:
+    """An answer with the law's figures first and the articles' outdated ones marked; its markers number the `sources` from 1.
+
+    The articles' words are left as they are. More than CORRECTIONS of them would bury the answer; the notices name all.
+    """
+    told: dict[str, str] = {}
+    for number, claim in _claims(sources):
+        if not claim.right:
+            before, marker, after = text.rpartition(f"[{number}]")
+            mark = f" *({phrases.OUTDATED[language]})*"
+            text = text if after.startswith(mark) else before + marker + mark + after
+            told.setdefault(claim.rule.id, f"{_correction(claim, language)} [{number}]")
+    return "\n\n".join([*list(told.values())[:CORRECTIONS], text])
+
+
+def _correction(claim: rules.Claim, language: str) -> str:
+    rule = claim.rule
+    basis = f"[{rule.basis}]({rule.url})" if rule.url else rule.basis
+    since = phrases.SINCE[language].format(date=rule.since) if rule.since else ""
+    says = rule.says[0].upper() + rule.says[1:]
+    return phrases.CORRECTION[language].format(says=says, basis=basis + since, quote=claim.quote)
+
+
+def notices(sources: Sequence[Source]) -> tuple[Notice, ...]:
+    """What a reader must know of what is cited: figures that are not the law's or of a year that is over, articles that disagree,
+    references to what does not exist."""
     found: dict[str, Notice] = {}
+    said: dict[str, dict[str, tuple[Chunk, rules.Claim]]] = {}
+    for number, claim in _claims(sources):
+        chunk = sources[number - 1][1]
+        said.setdefault(claim.rule.id, {}).setdefault(chunk.path, (chunk, claim))
+        if not claim.right or claim.past(date.today()):
+            found.setdefault(claim.rule.id, Notice("outdated", rules.message(claim), claim.rule.url))
+    for articles in said.values():
+        disagree = sorted(articles.values(), key=lambda pair: pair[1].right)
+        if len({claim.figure for _, claim in disagree}) > 1 and not disagree[0][1].right:
+            (one, wrong), (other, claim) = disagree[0], next(pair for pair in disagree if pair[1].figure != disagree[0][1].figure)
+            told = f"Artiklene er uenige: «{one.title}» sier «{wrong.quote}», og «{other.title}» sier «{claim.quote}»."
+            found[f"{wrong.rule.id} {other.path}"] = Notice("contradiction", told, wrong.rule.url)
     for unit, chunk in sources:
-        over = rules.above(chunk.title, chunk.headings, unit.lead, unit.header)
-        for claim in rules.claims(unit.text, over):
-            if not claim.right:
-                found.setdefault(claim.rule.id, Notice("outdated", rules.message(claim), claim.rule.url))
-        for reference in law.references(unit.text):
+        for reference in _references(unit, chunk) if chunk.kind == "artikkel" else ():
             if not reference.exists:
                 told = f"Artikkelen viser til «{reference.text}», som ikke finnes i gjeldende lov; se etter i lovteksten."
                 found.setdefault(reference.text, Notice("unknown_law", told))
     return tuple(found.values())
+
+
+def _claims(sources: Sequence[Source]) -> Iterator[tuple[int, rules.Claim]]:
+    """The claims of the articles that are cited on the rules' figures, each with the number of its source."""
+    for number, (unit, chunk) in enumerate(sources, 1):
+        over = rules.above(chunk.title, chunk.headings, unit.lead, unit.header)
+        for claim in rules.claims(unit.text, over) if chunk.kind == "artikkel" else ():
+            yield number, claim
 
 
 def page_url(base_url: str, path: str) -> str:
@@ -87,9 +148,10 @@ def page_text(chunks: Sequence[Chunk], base_url: str) -> PageText:
 
 def citation(number: int, unit: Unit, chunk: Chunk, page: PageText) -> Citation:
     """The citation of a unit of `chunk` on its article's page."""
+    key, paragraph = statute_of(chunk)
     return Citation(
         number=number,
-        url=deep_link(unit, chunk, page),
+        url=law.link(key, paragraph) if key else deep_link(unit, chunk, page),
         title=chunk.title,
         section=section(chunk),
         quote=unit.text,

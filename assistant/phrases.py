@@ -51,6 +51,16 @@ FRAME: Phrase = {
     "nn": "Dette seier artiklane, på bokmål: [1]",
     "en": "This is what the articles say, in Norwegian: [1]",
 }
+# Before an answer whose article has another figure than the law.
+CORRECTION: Phrase = {
+    "nb": "**{says}** ({basis}); «{quote}» i artikkelen er utdatert.",
+    "nn": "**{says}** ({basis}); «{quote}» i artikkelen er utdatert.",
+    "en": "**The rule today, in Norwegian: {says}** ({basis}); “{quote}” in the article is outdated.",
+}
+SINCE: Phrase = {"nb": ", siden {date}", "nn": ", sidan {date}", "en": ", since {date}"}
+OUTDATED: Phrase = {"nb": "utdatert", "nn": "utdatert", "en": "outdated"}
+# Before a law's own words, below what the articles say.
+STATUTE: Phrase = {"nb": "**Loven selv sier:**", "nn": "**Lova sjølv seier:**", "en": "**The law itself says:**"}
 SEARCHING: Phrase = {"nb": "Leter i artiklene", "nn": "Leitar i artiklane", "en": "Searching the articles"}
 EXAMPLES: tuple[str, ...] = (
     "Hvor mange ansatte må vi være før vi trenger verneombud?",

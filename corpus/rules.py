@@ -9,6 +9,7 @@ import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ HISTORY = re.compile(  # a sentence that tells how things were is right to name 
     r"var (?:grens|sats|krav)\w+|grens\w+ var|ble (?:endret|senket|hevet|redusert|økt))\b",
     re.IGNORECASE,
 )
+YEAR = re.compile(r"\b20\d\d\b")
 PLAIN = re.compile(r"[\w |-]+")
 REFERENCE = re.compile(r"(?P<law>(?:LOV|FOR)-[\d-]+) § (?P<paragraph>.+)")
 
@@ -46,7 +48,8 @@ class Rule:
     """One figure that a law or an authority sets.
 
     `says` is the rule in a clause; it stands in `law` § `paragraph`, or in `source`. `right` and `former` are figures as written
-    in Norwegian, without spaces ("30", "10,2", "50000"); `since` is when the right one came into force, "" when long ago.
+    in Norwegian, without spaces ("30", "10,2", "50000"); `since` is when the right one came into force, "" when long ago;
+    `year` the year of a figure that is set anew each year, else 0.
     """
 
     id: str
@@ -62,6 +65,7 @@ class Rule:
     paragraph: str = ""
     source: str = ""
     since: str = ""
+    year: int = 0
 
     @property
     def url(self) -> str:
@@ -83,23 +87,39 @@ class Claim:
     quote: str
     right: bool
 
+    def past(self, today: date) -> bool:
+        """Whether the figure was right, but of a year that is over."""
+        return self.right and 0 < self.rule.year < today.year
+
 
 def claims(text: str, above: str = "") -> Iterator[Claim]:
     """The claims of a sentence, item or row on the rules' figures; `above` is what stands over it: title, headings, lead-in.
 
-    A figure that is neither right nor known to be wrong is no claim.
+    A figure that is neither right nor known to be wrong is no claim. Each is judged once: wrong by the first rule that says
+    so, which knows a case that the others do not, else right.
     """
-    whole = f"{above} {text}"
+    found: dict[int, Claim] = {}
+    for start, claim in _all_claims(text, f"{above} {text}") if ANY.search(text) else ():
+        if start not in found or (found[start].right and not claim.right):
+            found[start] = claim
+    yield from (found[start] for start in sorted(found))
+
+
+def _all_claims(text: str, whole: str) -> Iterator[tuple[int, Claim]]:
+    """Where each claim's figure begins, and the claim."""
     low = whole.lower()
-    for rule in rules() if ANY.search(text) else ():
+    years = {int(year) for year in YEAR.findall(whole)}
+    for rule in rules():
         if rule.hints and not any(hint in low for hint in rule.hints):
             continue  # hundreds of rules and a hundred thousand sentences: most are done with here
         if all(word.search(whole) for word in rule.words) and not (rule.without and rule.without.search(whole)):
             for match in rule.figure.finditer(text):
-                figure = _plain(next(group for group in match.groups() if group))
+                number = next(number for number, group in enumerate(match.groups(), 1) if group)
+                figure = _plain(match[number])
                 right = figure in rule.right
-                if right or (figure in rule.former and not HISTORY.search(text)):
-                    yield Claim(rule, figure, _whole_words(text, match), right)
+                told = bool(HISTORY.search(text)) or bool(rule.year and years and rule.year not in years)  # of another year
+                if right or (figure in rule.former and not told):
+                    yield match.start(number), Claim(rule, figure, _whole_words(text, match), right)
 
 
 def _whole_words(text: str, match: re.Match[str]) -> str:
@@ -114,7 +134,12 @@ def above(chunk_title: str, headings: Sequence[str], lead: str, header: Sequence
 
 
 def message(claim: Claim) -> str:
-    """What a reader is told about a claim that is wrong."""
+    """What a reader is told about a claim that is wrong, or of a year that is over."""
+    if claim.right:
+        return (
+            f"«{claim.quote}» gjelder {claim.rule.year}. Tallet settes på nytt for hvert år; se etter det som gjelder nå "
+            f"({claim.rule.basis})."
+        )
     since = f", og har vært slik siden {claim.rule.since}" if claim.rule.since else ""
     return f"Artikkelen sier «{claim.quote}». Det stemmer ikke: {claim.rule.says} ({claim.rule.basis}){since}."
 
@@ -151,6 +176,7 @@ def read(row: Mapping[str, Any]) -> Rule:
         paragraph=re.sub(r"\s", "", reference["paragraph"]) if reference else "",
         source=row.get("source", ""),
         since=str(row.get("since", "")),
+        year=int(row.get("year", 0)),
     )
 
 

@@ -18,6 +18,11 @@ from corpus.law import link
 LEFT_OUT = frozenset(("changesToParent", "footnotereference", "footnotes", "footnote", "footnoteLabel"))
 LEDD = frozenset(("legalP", "numberedLegalP", "defaultP", "leddfortsettelse", "listArticle", "marginIdArticle"))
 MARKUP = re.compile(r"([\\`*_\[\]<>|#])")
+# Leave for an authority to make rules of its own: it tells a reader nothing.
+DELEGATES = re.compile(
+    r"(?:\(\d+\) )?(?:Departementet|Kongen|Direktoratet|Skattedirektoratet|Finansdepartementet|Arbeidstilsynet|Finanstilsynet)\b"
+    r"[^.]{0,60}\b(?:gi|fastsette|bestemme)\b[^.]{0,60}\b(?:forskrift|regler|bestemmelser)[^.]*\."
+)
 REPEALED = re.compile(r"\W*\(?(?:opphevet|opphevd|oppheva)\b.{0,60}", re.IGNORECASE | re.DOTALL)
 
 
@@ -94,7 +99,8 @@ def _paragraph(paragraph: Element) -> list[str]:
     """A paragraph's heading and its ledd; nothing of one that is repealed."""
     number = next((each for each in paragraph.iter("span") if _is(each, "legalArticleValue")), None)
     title = next((each for each in paragraph.iter("span") if _is(each, "legalArticleTitle")), None)
-    parts = [part for child in paragraph if not child.tag.startswith("h") for part in _ledd(child)]
+    ledd = (part for child in paragraph if not child.tag.startswith("h") for part in _ledd(child))
+    parts = [part for part in ledd if not DELEGATES.fullmatch(part)]
     if number is None or not parts or REPEALED.fullmatch(" ".join(parts)):
         return []
     heading = _escaped(number) + (f". {_escaped(title)}" if title is not None else "")

@@ -105,5 +105,5 @@ def test_the_laws_that_are_cited_are_linked_once_each() -> None:
         "Se arbeidsmiljøloven § 6-1 og § 99-1.",
         "Ingen lov her.",
     ]
-    laws = named_laws(Unit("sentence", text, text) for text in texts)
+    laws = named_laws((unit, chunk(0, unit)) for unit in map(sentence, texts))
     assert [(each.text, each.url) for each in laws] == [("Arbeidsmiljøloven § 6-1", "https://lovdata.no/lov/2005-06-17-62/§6-1")]
