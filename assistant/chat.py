@@ -18,7 +18,7 @@ from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda
 from langchain_core.runnables.utils import AddableDict
 
 from assistant import phrases
-from assistant.cite import citation, corrected, named_laws, notices, page_text, page_url, resolve
+from assistant.cite import citation, corrected, law_quote, named_laws, notices, page_text, page_url, resolve
 from assistant.errors import HmsError, NotReadyError
 from assistant.extract import Draft, extract, tell
 from assistant.question import Question, read
@@ -28,11 +28,11 @@ from assistant.types import Answer, Ask, Citation, Event, Outcome, Page, Passage
 from corpus import dense
 from corpus.article import ContentError
 from corpus.chunk import Chunk, body, section
-from corpus.index import Index, IndexFault, current, open_index, read_manifest
+from corpus.index import LAW, Index, IndexFault, current, open_index, read_manifest
 from corpus.rules import rules
 
 if TYPE_CHECKING:
-    from assistant.retrieve import Retriever
+    from assistant.retrieve import Retriever, Statutes
 
 log = logging.getLogger(__name__)
 FOUND = 20  # passages that an answer is made from
@@ -78,6 +78,7 @@ class Assistant:
         self.failed = False
         self._index: Index | None = None
         self._selector: Selector | None = None
+        self._statutes: Statutes | None = None
         self._loading = threading.Lock()
         self.chain: Runnable[Ask, AddableDict] = (
             RunnableLambda(self._retrieve, name="retrieve")
@@ -105,6 +106,10 @@ class Assistant:
                 rules()  # a second's reading, which the first answer would have to wait for
                 # Units are compared by the shipped embedder: dozens a question, too many for a slow one.
                 self._selector = Selector(dense.load() if self.settings.embedder else embedder, index.lexical)
+                if current(self.settings.index / LAW):
+                    from assistant.retrieve import Statutes
+
+                    self._statutes = Statutes(open_index(self.settings.index / LAW, embedder))
                 self._index = index
                 self.status = "Klar"
             except (IndexFault, ContentError, dense.EmbedderError) as error:
@@ -262,15 +267,24 @@ class Assistant:
             return Reply(found, outcome, Draft(phrase[question.language]))
         picks = self._picks(found)
         draft = tell(picks, self._pages(pick.chunk.path for pick in picks))
-        draft = Draft(corrected(draft.text, draft.sources, question.language), draft.sources)
         if question.kind == "acute":
             numbers = phrases.ACUTE[question.language]
-            more = f"\n\n{phrases.ACUTE_MORE[question.language]}\n\n{draft.text}" if draft.text else ""
+            said = corrected(draft.text, draft.sources, question.language)
+            more = f"\n\n{phrases.ACUTE_MORE[question.language]}\n\n{said}" if said else ""
             return Reply(found, "acute", Draft(numbers + more, draft.sources))
         if not draft.text:
             return Reply(found, "not_covered", Draft(phrases.NOT_COVERED[question.language]))
         framed = f"{phrases.FRAME[question.language]}\n\n{draft.text}".strip()
-        return Reply(found, "answered", Draft(framed, draft.sources))
+        text = corrected(framed, draft.sources, question.language)
+        return Reply(found, "answered", self._with_law(Draft(text, draft.sources), question, picks))
+
+    def _with_law(self, draft: Draft, question: Question, picks: Sequence[Pick]) -> Draft:
+        """The answer with the law's own words below it, when the laws are indexed and one of them is sure to be meant."""
+        passage = self._statutes.passage(question.search, picks) if self._statutes else None
+        if passage is None:
+            return draft
+        text, units = law_quote(passage.chunk, len(draft.sources) + 1, question.language)
+        return Draft(f"{draft.text}\n\n{text}", (*draft.sources, *((unit, passage.chunk) for unit in units)))
 
     def _picks(self, found: Found) -> list[Pick]:
         """What answers, in reading order; nothing when the passages are no ground for an answer."""
@@ -286,7 +300,7 @@ class Assistant:
             sources = [reply.draft.sources[number - 1] for number in used]
             chunks = self._pages(chunk.path for _, chunk in sources)
             pages = {path: page_text(own, self.base_url) for path, own in chunks.items()}
-            citations = [citation(number, unit, chunk, pages[chunk.path]) for number, (unit, chunk) in enumerate(sources, 1)]
+            citations = [citation(number, unit, chunk, pages.get(chunk.path)) for number, (unit, chunk) in enumerate(sources, 1)]
             for piece in re.findall(r"\S+\s*", text):
                 yield AddableDict(answer=piece)
             yield AddableDict(
@@ -304,7 +318,7 @@ class Assistant:
             )
 
     def _pages(self, paths: Iterator[str]) -> dict[str, Sequence[Chunk]]:
-        return {path: self.index.page(path) for path in dict.fromkeys(paths)}
+        return {path: self.index.page(path) for path in dict.fromkeys(paths) if path in self.index.entries}
 
     def _nearest(self, reply: Reply) -> tuple[Page, ...]:
         titles = {passage.chunk.path: passage.chunk.title for passage in reply.found.passages}
@@ -316,8 +330,8 @@ class Assistant:
             return phrases.EXAMPLES[:FOLLOWUPS]
         said = {each.section for each in citations}
         asks: dict[str, None] = {}
-        for path in dict.fromkeys(chunk.path for _, chunk in reply.draft.sources):
-            for chunk in self.index.page(path):
+        for page in self._pages(chunk.path for _, chunk in reply.draft.sources).values():
+            for chunk in page:
                 heading = NUMBERING.sub("", section(chunk)).rstrip(":")
                 if chunk.headings and section(chunk) not in said and heading:
                     asks[heading if heading.endswith("?") else f"{_short(chunk.title)}: {heading}"] = None

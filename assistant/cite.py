@@ -7,9 +7,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import accumulate
 from urllib.parse import quote
 
 from assistant import phrases
+from assistant.extract import plain
 from assistant.types import Citation, Law, Notice
 from corpus import law, rules
 from corpus.chunk import Chunk, section
@@ -19,6 +21,7 @@ from corpus.normalise import repair
 READER = "/lest"  # the app's own reader pages, for articles that have no site of their own
 EDGE = 6  # words at each end of a passage name it; a longer passage is not spelled out
 SHORT = 12  # words; a passage this short is named whole
+LAW_WORDS = 70  # of a law's passage that are quoted
 CORRECTIONS = 2  # of figures that are told before an answer
 PARAGRAPH = re.compile(rf"§\s*({law.NUMBER})")  # at the head of a law's passage
 CONTEXT = 4  # words before and after a passage tell it from its doubles
@@ -45,7 +48,8 @@ def named_laws(sources: Iterable[Source]) -> tuple[Law, ...]:
         for reference in _references(unit, chunk):
             if reference.url and reference.law:
                 found.setdefault(reference.url, Law(_name(reference.law, reference.paragraph), reference.url))
-    return tuple(found.values())
+    with_paragraph = {url.partition("/§")[0] for url in found if "/§" in url}  # a law as a whole is told by one of its paragraphs
+    return tuple(each for url, each in found.items() if url not in with_paragraph)
 
 
 def _references(unit: Unit, chunk: Chunk) -> list[law.Reference]:
@@ -64,6 +68,17 @@ def statute_of(chunk: Chunk) -> tuple[str, str]:
     paragraph = PARAGRAPH.match(chunk.headings[-1]) if chunk.headings else None
     kind, _, number = chunk.path.strip("/").partition("/")
     return f"{'LOV' if kind == 'lov' else 'FOR'}-{number}", re.sub(r"\s", "", paragraph[1]) if paragraph else ""
+
+
+def law_quote(chunk: Chunk, first: int, language: str) -> tuple[str, list[Unit]]:
+    """The beginning of a law's passage for below an answer, whole sentences of LAW_WORDS at most, and the units that it cites;
+    `first` is the number of the first."""
+    key, paragraph = statute_of(chunk)
+    name = _name(key, paragraph) if key in law.laws() else f"{chunk.title} {f'§ {paragraph}' if paragraph else ''}".strip()
+    sizes = accumulate(len(unit.text.split()) for unit in chunk.units)
+    units = [unit for place, (unit, words) in enumerate(zip(chunk.units, sizes, strict=True)) if not place or words <= LAW_WORDS]
+    said = " ".join(f"{plain(unit.text)} [{number}]" for number, unit in enumerate(units, first))
+    return f"{phrases.STATUTE[language].format(name=f'[{name}]({law.link(key, paragraph)})')} {said}", units
 
 
 def corrected(text: str, sources: Sequence[Source], language: str) -> str:
@@ -146,12 +161,12 @@ def page_text(chunks: Sequence[Chunk], base_url: str) -> PageText:
     return PageText(shown, tuple(map(_fold, shown)), tuple(owner for owner, _ in pairs), base_url)
 
 
-def citation(number: int, unit: Unit, chunk: Chunk, page: PageText) -> Citation:
-    """The citation of a unit of `chunk` on its article's page."""
+def citation(number: int, unit: Unit, chunk: Chunk, page: PageText | None) -> Citation:
+    """The citation of a unit of `chunk` on its article's page; a law has none, its publisher's page is linked."""
     key, paragraph = statute_of(chunk)
     return Citation(
         number=number,
-        url=law.link(key, paragraph) if key else deep_link(unit, chunk, page),
+        url=deep_link(unit, chunk, page) if page else law.link(key, paragraph),
         title=chunk.title,
         section=section(chunk),
         quote=unit.text,

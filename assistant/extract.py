@@ -146,13 +146,14 @@ def _lead(pick: Pick, page: Sequence[Chunk], sources: list[tuple[Unit, Chunk]]) 
 def _wording(unit: Unit) -> str:
     """How a unit is said: a row with its column names, the rest as it stands. What Markdown would read as markup is escaped."""
     if unit.kind == "code":
-        return _escape("; ".join(repair(unit.raw).split("\n")).replace(":;", ":"))
+        return plain("; ".join(repair(unit.raw).split("\n")).replace(":;", ":"))
     if unit.kind != "row" or not any(unit.header):
-        return _escape(unit.text)
+        return plain(unit.text)
     cells = [cell.strip(" |") for cell in f" {unit.text}".split(" | ")]
-    named = [_escape(f"{name}: {cell}" if name else cell) for name, cell in zip(unit.header, cells, strict=False) if cell]
+    named = [plain(f"{name}: {cell}" if name else cell) for name, cell in zip(unit.header, cells, strict=False) if cell]
     return " – ".join([f"**{named[0]}**", *(["; ".join(named[1:])] if named[1:] else [])])
 
 
-def _escape(text: str) -> str:
+def plain(text: str) -> str:
+    """A text as Markdown that shows it as it stands."""
     return re.sub(r"([\\`*_\[\]<>])", r"\\\1", text)

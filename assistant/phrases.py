@@ -60,7 +60,11 @@ CORRECTION: Phrase = {
 SINCE: Phrase = {"nb": ", siden {date}", "nn": ", sidan {date}", "en": ", since {date}"}
 OUTDATED: Phrase = {"nb": "utdatert", "nn": "utdatert", "en": "outdated"}
 # Before a law's own words, below what the articles say.
-STATUTE: Phrase = {"nb": "**Loven selv sier:**", "nn": "**Lova sjølv seier:**", "en": "**The law itself says:**"}
+STATUTE: Phrase = {
+    "nb": "**Loven selv sier** ({name}):",
+    "nn": "**Lova sjølv seier** ({name}):",
+    "en": "**The law itself says, in Norwegian** ({name}):",
+}
 SEARCHING: Phrase = {"nb": "Leter i artiklene", "nn": "Leitar i artiklane", "en": "Searching the articles"}
 EXAMPLES: tuple[str, ...] = (
     "Hvor mange ansatte må vi være før vi trenger verneombud?",

@@ -5,8 +5,9 @@ that the passage holds; meaning: cosine) and added, which keeps how sure each ra
 that sum are put in order by `assistant.rerank`.
 """
 
-from collections import Counter
-from collections.abc import Mapping
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,18 @@ from langchain_core.retrievers import BaseRetriever
 from assistant import rerank
 from assistant.question import language
 from assistant.rerank import Candidates
-from assistant.types import Passage
-from corpus.chunk import full_text, section
+from assistant.types import Passage, Pick
+from corpus import law, rules
+from corpus.chunk import body, full_text, section
 from corpus.index import Index
+from corpus.statute import path
 
 CANDIDATES = 100  # of each ranking
 JUDGED = 80  # of both together, by the sum
 PER_ARTICLE = 4  # passages of one article among the results: more would push out other articles that answer too
 MEANING, WORDS = 1.0, 0.8  # weights; eval/LOG.md, 2026-11-24
+SURE = 0.8  # closeness of a law's passage to an answer that names no paragraph of it; eval/LOG.md, 2026-11-25
+HEADED = re.compile(rb'"headings": \[(?:"[^"]*", )*"\xc2\xa7 ?([^.",]+)')  # a chunk under a law's paragraph, as it lies on disk
 PAGE = 1.5  # what a passage of the page that is being read has ahead, in the judge's units
 
 
@@ -100,3 +105,54 @@ def weight(index: Index, weights: Mapping[str, float]) -> float:
 
 def _number(index: Index, page: str | None) -> int:
     return list(index.entries).index(page) if page in index.entries else -1
+
+
+class Statutes:
+    """The laws' own text, in an index of its own: which of it belongs below an answer."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self._rows: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for row, key in enumerate(index.ids):
+            if match := HEADED.search(index.line(row)):
+                self._rows[key.rpartition("#")[0], re.sub(r"\s", "", match[1].decode())].append(row)
+
+    def passage(self, question: str, picks: Sequence[Pick]) -> Passage | None:
+        """The ledd that an answer rests on, None when that is not sure.
+
+        Its paragraph is that of a rule on a figure in the answer, else one that the answer's articles name where they are quoted,
+        and of its ledd the one nearest to question and answer; else the ledd must be as near to the answer as hardly any is.
+        """
+        if not picks:
+            return None
+        asked = self.index.vector(question)
+        said = self.index.embedder.documents([" ".join(pick.unit.text for pick in picks)])[0]
+        ruled, named = self._ruled(picks), self._named(picks)
+        rows = ruled or named or [row for row, _ in self.index.nearest(question, 10)]
+        if not rows:
+            return None
+        chunks = [self.index.chunk(row) for row in rows]
+        vectors = self.index.embedder.documents([full_text(chunk) for chunk in chunks])
+        best = int(np.argmax(vectors @ (said + 0.3 * asked)))
+        close = float(vectors[best] @ said)
+        return Passage(chunks[best], round(close, 3)) if ruled or named or close >= SURE else None
+
+    def _ruled(self, picks: Sequence[Pick]) -> list[int]:
+        """The ledd that hold the right figure of the first rule that an answer speaks of."""
+        for pick in picks:
+            over = rules.above(pick.chunk.title, pick.chunk.headings, pick.unit.lead, pick.unit.header)
+            for claim in rules.claims(pick.unit.text, over):
+                found = self._rows.get((path(claim.rule.law), claim.rule.paragraph), []) if claim.rule.law else []
+                held = [row for row in found if rules.holds(body(self.index.chunk(row)), claim.rule)]
+                if held:
+                    return held
+        return []
+
+    def _named(self, picks: Sequence[Pick]) -> list[int]:
+        """The ledd of the paragraphs that the quoted units name."""
+        found: dict[int, None] = {}
+        for pick in picks:
+            for reference in law.references(pick.unit.text):
+                if reference.law and reference.paragraph:
+                    found |= dict.fromkeys(self._rows.get((path(reference.law), reference.paragraph), []))
+        return list(found)

@@ -187,12 +187,13 @@ def _section(title: str, section: str, updated: str | None, quotes: Iterable[Cit
 
 
 def _quote(citation: Citation) -> str:
+    where = "artikkelen" if citation.kind == "artikkel" else "lovteksten"
     opens = (
-        f'<a href="{escape(citation.url)}" target="_blank" rel="noopener" aria-label="Åpne kilde {citation.number} i artikkelen">'
+        f'<a href="{escape(citation.url)}" target="_blank" rel="noopener" aria-label="Åpne kilde {citation.number} i {where}">'
     )
     return (
         f'<blockquote id="source-{citation.number}"><span class="number">{citation.number}</span> '
-        f"<mark>{escape(citation.quote)}</mark> {opens}Åpne&nbsp;i&nbsp;artikkelen</a></blockquote>"
+        f"<mark>{escape(citation.quote)}</mark> {opens}Åpne&nbsp;i&nbsp;{where}</a></blockquote>"
     )
 
 

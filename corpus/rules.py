@@ -105,6 +105,11 @@ def claims(text: str, above: str = "") -> Iterator[Claim]:
     yield from (found[start] for start in sorted(found))
 
 
+def holds(text: str, rule: Rule) -> bool:
+    """Whether a rule's right figure stands in a text of the law."""
+    return any(_plain(match[0]) in rule.right for match in ANY.finditer(text))
+
+
 def _all_claims(text: str, whole: str) -> Iterator[tuple[int, Claim]]:
     """Where each claim's figure begins, and the claim."""
     low = whole.lower()
@@ -123,9 +128,10 @@ def _all_claims(text: str, whole: str) -> Iterator[tuple[int, Claim]]:
 
 
 def _whole_words(text: str, match: re.Match[str]) -> str:
-    """The words of a match to their end, without the signs of a table around them."""
+    """The words of a match to their end, without the signs of a table around them or half a bracket."""
     rest = re.match(r"\w*", text[match.end() :])
-    return (match[0] + (rest[0] if rest else "")).strip(" |(+–-")
+    words = (match[0] + (rest[0] if rest else "")).strip(" |(+–-")
+    return words if ")" in words else words.partition(" (")[0]
 
 
 def above(chunk_title: str, headings: Sequence[str], lead: str, header: Sequence[str]) -> str:

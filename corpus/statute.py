@@ -107,16 +107,16 @@ def _paragraph(paragraph: Element) -> list[str]:
     return [f"### {heading}", *parts]
 
 
-def _ledd(element: Element) -> Iterator[str]:
-    """One ledd as Markdown: its text, with its lists and tables after it."""
+def _ledd(element: Element, before: str = "") -> Iterator[str]:
+    """One ledd as Markdown: its text, with its lists and tables after it; `before` is what stands in front of it."""
     if _is(element, *LEFT_OUT):
         return
-    words = [_escape(element.text)]
+    words = [before, " ", _escape(element.text)]
 
     def said() -> Iterator[str]:
         text = " ".join("".join(words).split())
-        words.clear()
-        if text:
+        if re.search(r"[^\W\d_]", text):  # a number alone is of the text that follows
+            words.clear()
             yield text
 
     for child in element:
@@ -128,7 +128,8 @@ def _ledd(element: Element) -> Iterator[str]:
             yield "\n".join(_table(child))
         elif _is(child, *LEDD):
             yield from said()
-            yield from _ledd(child)
+            yield from _ledd(child, "".join(words))
+            words.clear()
         elif not _is(child, *LEFT_OUT):
             words += _words(child)
         words.append(_escape(child.tail))

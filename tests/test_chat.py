@@ -13,8 +13,12 @@ from assistant.retrieve import PER_ARTICLE
 from assistant.settings import Settings
 from assistant.types import Answer, Ask, Citation, Turn
 from corpus import dense
+from corpus.build import build
+from corpus.index import LAW as LAW_INDEX
 from corpus.normalise import repair
+from corpus.statute import read_statutes
 from tests.conftest import ROOT, Writer
+from tests.test_statute import LAW
 
 ANSWERED = (
     "Hvor mange ansatte må vi være før vi trenger verneombud?",
@@ -228,3 +232,19 @@ def test_a_reader_page_is_the_article_with_the_ids_that_links_name(assistant: As
     assert '<a href="/lest/blogs/regnskap/hms"' in page.html
     assert assistant.page("/finnes/ikke") is None
     assert (ROOT / "corpus/articles/blogs/regnskap/verneombud/index.md").is_file()
+
+
+def test_the_law_itself_is_quoted_below_the_articles(content: Writer, tmp_path: Path) -> None:
+    law = tmp_path / "law"
+    law.mkdir()
+    (law / "aml.xml").write_text(LAW, "utf-8")
+    article = content({"amu/index.md": "## Krav\n\nArbeidsmiljøutvalg skal opprettes i virksomheter med minst 30 ansatte."})
+    build([law], tmp_path / "index" / LAW_INDEX, dense.load(), read=read_statutes)
+    assistant = Assistant(Settings(content=(article,), index=tmp_path / "index"))
+    assistant.load()
+    answer = assistant.ask(Ask("Når må vi opprette arbeidsmiljøutvalg?"))
+    *_, said = answer.answer.splitlines()
+    url = "https://lovdata.no/lov/2005-06-17-62/§7-1"
+    assert said == f"**Loven selv sier** ([Arbeidsmiljøloven § 7-1]({url})): (1) Minst 30 ansatte skal ha utvalg. [2]"
+    cited = answer.citations[1]
+    assert (cited.kind, cited.url, cited.quote) == ("lov", url, "(1) Minst 30 ansatte skal ha utvalg.")

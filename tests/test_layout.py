@@ -16,9 +16,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PLACES = ("corpus", "assistant", "eval")
 LINES, FUNCTION, MODULES = 350, 60, 40
-COMMAND_LINES = ("__main__.py", "cli.py")
+COMMAND_LINES = ("__main__.py",)
 
-DOORS = {"app", *(f"assistant.{door}" for door in ("__main__", "cli", "server", "ui", "mcp_server", "insights"))}
+DOORS = {"app", *(f"assistant.{door}" for door in ("__main__", "server", "ui", "mcp_server", "insights"))}
 BEHIND_THE_DOORS = ("corpus", "assistant.retrieve", "assistant.prompts")
 NEVER = {
     "corpus": ("assistant", "eval", "app", "tests"),
@@ -281,8 +281,8 @@ BROKEN: list[tuple[Rule, dict[str, str], str]] = [
     (wrong_arrows, {"assistant/ui.py": "from . import retrieve\n"}, "assistant.ui imports assistant.retrieve"),
     (
         wrong_arrows,
-        {"assistant/cli.py": "from assistant.prompts import ANSWER\n"},
-        "assistant.cli imports assistant.prompts.ANSWER",
+        {"assistant/__main__.py": "from assistant.prompts import ANSWER\n"},
+        "assistant.__main__ imports assistant.prompts.ANSWER",
     ),
     (wrong_arrows, {"app.py": "from corpus.index import build\n"}, "app imports corpus.index.build"),
     (second_owners, {"assistant/chat.py": "import bm25s\n"}, "assistant.chat imports bm25s"),
@@ -331,14 +331,16 @@ def test_breaking_the_rule_is_noticed(tmp_path: Path, rule: Rule, files: dict[st
 
 
 def test_a_sound_house_passes_every_rule(tmp_path: Path) -> None:
-    told = "README.md, app.py  doors\ncorpus/\n  dense.py  vectors\nassistant/\n  chat.py, cli.py\ntests/\n  test_<module>.py\n"
+    told = (
+        "README.md, app.py  doors\ncorpus/\n  dense.py  vectors\nassistant/\n  chat.py, __main__.py\ntests/\n  test_<module>.py\n"
+    )
     files = {
         "README.md": TREE.format(told),
         ".gitignore": ".venv/\n*.egg-info/\n/index/\n",
         "app.py": '"""Serves."""\nfrom assistant import chat\n',
         "corpus/dense.py": '"""Vectors."""\nif TYPE_CHECKING:\n    import chromadb\ndef f():\n    import torch\n',
         "assistant/chat.py": '"""Talks."""\nfrom corpus import dense\nfrom langchain_core import runnables\n',
-        "assistant/cli.py": '"""Asks."""\nfrom assistant import chat\nprint(chat)\n',
+        "assistant/__main__.py": '"""Asks."""\nfrom assistant import chat\nprint(chat)\n',
         "tests/test_dense.py": '"""Proves."""\ndef test_x(monkeypatch): import eval, app, chromadb\n',
         ".venv/lib/a.py": f"https://{HOSTS[0]}\n",
         "x.egg-info/top.py": "",

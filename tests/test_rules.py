@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,11 @@ import pytest
 from assistant.chat import Assistant
 from assistant.settings import Settings
 from assistant.types import Ask
+from corpus import rules as rules_module
 from corpus.article import Article, read_content
 from corpus.check import check
 from corpus.law import laws
-from corpus.rules import NUMBER, TABLE, RuleError, _plain, claims, read, rules
+from corpus.rules import NUMBER, TABLE, RuleError, _plain, claims, message, read, rules
 from tests.conftest import ROOT, SHARED, Writer
 
 LAW = SHARED / "law" / "paragraphs.jsonl"
@@ -106,6 +108,36 @@ def test_a_reader_is_warned_of_a_figure_that_is_no_longer_the_laws(content: Writ
     assert outdated.kind == "outdated" and outdated.url == "https://lovdata.no/lov/2005-06-17-62/§7-1"
     assert "50 ansatte" in outdated.message and "30 arbeidstakere" in outdated.message
     assert unknown.kind == "unknown_law" and "7-99" in unknown.message
+    first, *_, last = answer.answer.splitlines()  # the law leads, and the article's words stay as they are
+    assert first.startswith("**Arbeidsmiljøutvalg er påbudt") and "(https://lovdata.no/lov/2005-06-17-62/§7-1)" in first
+    assert last == text.splitlines()[-1] + " [1] *(utdatert)*"
+
+
+def test_articles_that_disagree_are_told_of(content: Writer, tmp_path: Path) -> None:
+    files = {
+        "amu/index.md": "## Krav\n\nArbeidsmiljøutvalg skal opprettes i virksomheter med minst 50 ansatte.",
+        "utvalg/index.md": "## Krav\n\nBedrifter med 30 ansatte eller flere må opprette et arbeidsmiljøutvalg (AMU) sammen med de tillitsvalgte.",
+    }
+    assistant = Assistant(Settings(content=(content(files),), index=tmp_path / "index"))
+    assistant.load()
+    notices = assistant.ask(Ask("Når må vi opprette arbeidsmiljøutvalg?")).notices
+    told = next(notice.message for notice in notices if notice.kind == "contradiction")
+    assert told == "Artiklene er uenige: «amu» sier «50 ansatte», og «utvalg» sier «30 ansatte»."
+
+
+YEARLY = {
+    "id": "g", "topic": "G", "says": "G er 130 160 kroner i 2025", "source": "Nav, 2025", "year": 2025,
+    "right": [130160], "former": [124028], "unit": "kr", "words": ["grunnbeløp"],
+}  # fmt: skip
+
+
+def test_a_figure_of_a_year_knows_when_it_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules_module, "rules", lambda: (read(YEARLY),))
+    (claim,) = claims("Grunnbeløpet er 130 160 kr.")
+    assert not claim.past(date(2025, 12, 31)) and claim.past(date(2026, 1, 1))
+    assert message(claim).startswith("«130 160 kr» gjelder 2025.")
+    assert [claim.right for claim in claims("Grunnbeløpet er 124 028 kr.")] == [False]
+    assert list(claims("Grunnbeløpet var 124 028 kr i 2024.")) == []  # of another year, and right then
 
 
 def test_the_shipped_articles_go_against_no_rule() -> None:
