@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     index.set_defaults(run=_build)
     checker = commands.add_parser("check", help="what should be mended in the articles")
     checker.add_argument("content", type=Path, metavar="CONTENT_DIR")
+    checker.add_argument("--html", type=Path, metavar="FILE", help="a page to read and to mend by")
+    checker.add_argument("--json", type=Path, metavar="FILE", help="the findings for other programs")
     checker.set_defaults(run=_check)
     trainer = commands.add_parser("train", help="train the shipped embedder")
     trainer.add_argument("content", nargs="+", type=Path, metavar="CONTENT_DIR")
@@ -75,13 +78,19 @@ def _built(contents: list[Path], folder: Path, embedder: dense.Embedder, base_ur
 
 
 def _check(options: argparse.Namespace) -> int:
-    from corpus.check import check
+    from corpus.check import as_json, check, page
 
-    articles = {each.path: each for each in read_contents([options.content]) if isinstance(each, Article)}
-    found = list(check(articles))
-    for each in found:
+    read = list(read_contents([options.content]))
+    found = check(read)
+    count = sum(isinstance(each, Article) for each in read)
+    for file, text in ((options.html, page(found, str(options.content), count)), (options.json, as_json(found))):
+        if file:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, "utf-8")
+    for each in () if options.html or options.json else found:
         print(f"{each.file}:{each.line}  {each.kind}  «{each.quote}»  {each.message}")
-    print(f"{len(articles)} artikler, {len(found)} funn.")
+    kinds = ", ".join(f"{number} {kind}" for kind, number in Counter(each.kind for each in found).most_common())
+    print(f"{count} artikler, {len(found)} funn{f' ({kinds})' if kinds else ''}.")
     return 1 if found else 0
 
 

@@ -11,10 +11,10 @@ from assistant.chat import Assistant
 from assistant.settings import Settings
 from assistant.types import Ask
 from corpus import rules as rules_module
-from corpus.article import Article, read_content
+from corpus.article import read_content
 from corpus.check import check
 from corpus.law import laws
-from corpus.rules import NUMBER, TABLE, RuleError, _plain, claims, message, read, rules
+from corpus.rules import NUMBER, TABLE, RuleError, Rules, _plain, claims, message, read, rules
 from tests.conftest import ROOT, SHARED, Writer
 
 LAW = SHARED / "law" / "paragraphs.jsonl"
@@ -73,12 +73,12 @@ def test_each_figure_stands_in_the_paragraph_that_is_named() -> None:
 def test_only_figures_that_are_known_to_be_wrong_are_claims_against_a_rule(
     monkeypatch: pytest.MonkeyPatch, text: str, above: str, right: list[bool]
 ) -> None:
-    monkeypatch.setattr("corpus.rules.rules", lambda: (read(AMU),))
+    monkeypatch.setattr("corpus.rules.rules", lambda: Rules([read(AMU)]))
     assert [claim.right for claim in claims(text, above)] == right
 
 
 def test_a_claim_is_quoted_in_whole_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("corpus.rules.rules", lambda: (read({**AMU, "unit": "ansat|\\+? ?\\|"}),))
+    monkeypatch.setattr("corpus.rules.rules", lambda: Rules([read({**AMU, "unit": "ansat|\\+? ?\\|"})]))
     assert [claim.quote for claim in claims("AMU fra 50 ansatte")] == ["50 ansatte"]
     assert [claim.quote for claim in claims("50+ | AMU er påbudt")] == ["50"]
 
@@ -132,7 +132,7 @@ YEARLY = {
 
 
 def test_a_figure_of_a_year_knows_when_it_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rules_module, "rules", lambda: (read(YEARLY),))
+    monkeypatch.setattr(rules_module, "rules", lambda: Rules([read(YEARLY)]))
     (claim,) = claims("Grunnbeløpet er 130 160 kr.")
     assert not claim.past(date(2025, 12, 31)) and claim.past(date(2026, 1, 1))
     assert message(claim).startswith("«130 160 kr» gjelder 2025.")
@@ -141,5 +141,4 @@ def test_a_figure_of_a_year_knows_when_it_is_over(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_shipped_articles_go_against_no_rule() -> None:
-    articles = {each.path: each for each in read_content(ROOT / "corpus" / "articles") if isinstance(each, Article)}
-    assert [found for found in check(articles) if found.kind == "outdated"] == []
+    assert [found for found in check(read_content(ROOT / "corpus" / "articles")) if found.kind == "outdated"] == []
