@@ -25,6 +25,8 @@ PAGE = Path(__file__).resolve().parent / "check.html"
 THIN = 120  # words of a whole article
 ALIKE, SENTENCE = 0.6, 6  # share of the smaller article's sentences that stand in another; words that make one count
 EXCERPT = 40  # characters on each side of a broken one
+STARTS = 24  # characters by which a line is known
+MARKUP = re.compile(r"[*_`|\[\]\s]|\(/[^)]*\)")  # what Markdown puts between the words
 IMAGE = re.compile(r"!\[\s*\]\(([^)\s]+)|<img\b(?![^>]*\balt=[\"'][^\"']+)[^>]*?\bsrc=[\"']([^\"']+)[^>]*>", re.IGNORECASE)
 UNSEEN = re.compile(r"[\s\u00ad\u200b-\u200f\u2060\ufeff\u2011-]")  # told apart by no reader
 # Kind → what it is called on the page, in the order in which it should be mended.
@@ -123,11 +125,20 @@ def _dead_links(article: Article, block: Block, near: _Near) -> Iterator[Finding
         path = link.target.partition("#")[0].rstrip("/")
         if path.startswith("/") and path not in near.paths:
             told = f"Lenken går til {link.target}, men der er det ingen side; rett den eller fjern den."
-            yield Finding("dead_link", article.file, block.span[0], link.text, told, near.meant(path))
+            line = _line(article, block, link.text)
+            yield Finding("dead_link", article.file, line, link.text, told, near.meant(path))
+
+
+def _line(article: Article, block: Block, words: str) -> int:
+    """The line of a block in which words begin, as far as Markdown lets them be found; else the block's first."""
+    first, end = block.span
+    lines = article.body.split("\n")[first - article.first_line : end - article.first_line]
+    start = MARKUP.sub("", words)[:STARTS]
+    return next((first + place for place, line in enumerate(lines) if start and start in MARKUP.sub("", repair(line))), first)
 
 
 def _unknown_laws(article: Article, block: Block) -> Iterator[Finding]:
-    for _, reference in references(block):
+    for unit, reference in references(block):
         if not reference.exists:
             title = law.laws()[reference.law].title if reference.law else ""
             told = (
@@ -135,7 +146,7 @@ def _unknown_laws(article: Article, block: Block) -> Iterator[Finding]:
                 if reference.law
                 else f"Det er ingen gjeldende lov eller forskrift med nummeret {reference.text}; rett henvisningen."
             )
-            yield Finding("unknown_law", article.file, block.span[0], reference.text, told)
+            yield Finding("unknown_law", article.file, _line(article, block, unit.text), reference.text, told)
 
 
 def references(block: Block) -> Iterator[tuple[Unit, law.Reference]]:
@@ -154,7 +165,7 @@ def _broken(article: Article, block: Block) -> Iterator[Finding]:
             at = next((n for n, (a, b) in enumerate(zip(unit.raw, mended, strict=False)) if a != b), len(mended))
             part = slice(max(at - EXCERPT, 0), at + EXCERPT)
             told = "Teksten har tegn som er blitt ødelagt på veien; lagre den på nytt som UTF-8."
-            yield Finding("broken_text", article.file, block.span[0], unit.raw[part], told, mended[part])
+            yield Finding("broken_text", article.file, _line(article, block, unit.text), unit.raw[part], told, mended[part])
             return  # one of a block is enough to find the others by
 
 
@@ -165,10 +176,11 @@ def _figures(articles: Mapping[str, Article], read: Mapping[str, Sequence[Block]
         for block in read[path]:
             for unit in block.units:
                 for claim in rules.claims(unit.text, rules.above(article.title, block.headings, unit.lead, unit.header)):
-                    said[claim.rule.id][claim.right].setdefault(path, (block.span[0], claim))
+                    line = _line(article, block, unit.text)
+                    said[claim.rule.id][claim.right].setdefault(path, (line, claim))
                     if not claim.right or claim.past(today):
                         kind = "past_year" if claim.right else "outdated"
-                        yield Finding(kind, article.file, block.span[0], claim.quote, rules.message(claim), _rule(claim))
+                        yield Finding(kind, article.file, line, claim.quote, rules.message(claim), _rule(claim))
     for told in said.values():
         for path, (line, claim) in told[False].items():
             others = [(articles[other].title, right) for other, (_, right) in told[True].items() if other != path]
