@@ -43,7 +43,6 @@ def main(arguments: list[str] | None = None) -> int:
     trainer.add_argument("--out", type=Path, default=dense.SHIPPED)
     trainer.add_argument("--apart", type=Path, metavar="FILE.jsonl", help="questions that are not to be trained on")
     trainer.add_argument("--unseen", type=int, default=0, metavar="N", help="leave N articles out and measure on their questions")
-    trainer.add_argument("--law", type=Path, metavar="DIR", help="Lovdata's public XML, to be trained on as well")
     trainer.set_defaults(run=_train)
     options = parser.parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
@@ -101,7 +100,7 @@ def _content_setting() -> list[Path]:
 def _train(options: argparse.Namespace) -> int:
     from corpus.train import train
 
-    for line in train(options.content, options.questions, options.out, options.apart, options.unseen, options.law):
+    for line in train(options.content, options.questions, options.out, options.apart, options.unseen):
         print(line, flush=True)
     return 0
 

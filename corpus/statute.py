@@ -27,11 +27,11 @@ REPEALED = re.compile(r"\W*\(?(?:opphevet|opphevd|oppheva)\b.{0,60}", re.IGNOREC
 
 
 def read_statutes(folders: Sequence[Path]) -> Iterator[Article | Rejected]:
-    """Every law and regulation of the folders (`*.xml`), in order; raises ContentError for a folder that has none."""
+    """Every law and regulation of the folders (`*.xml`), in order; raises ContentError for a folder without any."""
     for folder in folders:
-        if not (folder.is_dir() and any(folder.glob("*.xml"))):
+        if not (folder.is_dir() and any(folder.rglob("*.xml"))):
             raise ContentError(f"Mappen {folder} har ingen lover (.xml); oppgi en mappe med Lovdatas åpne data (--law).")
-    for file in (file for folder in folders for file in sorted(folder.glob("*.xml"))):
+    for file in (file for folder in folders for file in sorted(folder.rglob("*.xml"))):
         try:
             yield statute(file.read_bytes(), file.name)
         except (ElementTree.ParseError, OSError, ValueError) as error:

@@ -7,7 +7,6 @@ body) and from the bank's natural questions. A question is worth much more than 
 
 import json
 import random
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,7 +21,6 @@ from corpus.chunk import Chunk, body, chunks, full_text
 from corpus.index import BESIDE
 from corpus.language import in_bokmaal
 from corpus.markdown import Link, blocks
-from corpus.statute import read_statutes
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +37,6 @@ SCALE = 12.0  # of the cosines before the softmax; 20 fits the training question
 REPEATS = 3  # times an epoch that a natural question is seen, against once for a structure pair
 KEPT = 0.03  # of the bank's questions is kept from training, to tell whether it went well
 SEED = 20261124
-PARAGRAPH = re.compile(r"(?<=\d|[A-Z])\. .*")  # what follows the number in a law's heading
 
 
 @dataclass(frozen=True)
@@ -72,11 +69,8 @@ class Question:
         return " ".join((*self.turns, self.question))
 
 
-def train(
-    contents: Sequence[Path], bank: Path, out: Path, apart: Path | None = None, unseen: int = 0, law: Path | None = None
-) -> Iterator[str]:
-    """Train on the articles of the content folders, and on the laws of a folder, and write the model to `out`; yields a line of
-    news at a time.
+def train(contents: Sequence[Path], bank: Path, out: Path, apart: Path | None = None, unseen: int = 0) -> Iterator[str]:
+    """Train on the articles of the content folders and write the model to `out`; yields a line of news at a time.
 
     Left out of training are the questions of the file `apart`, and `unseen` articles with their questions, on which the model
     is measured at the end: so does it serve articles that it has never seen.
@@ -86,8 +80,7 @@ def train(
     torch.manual_seed(SEED)
     chance = random.Random(SEED)
     # A page that stands in two of the folders, ours and a site's own, is two texts of one article.
-    found = [each for content in contents for each in read_content(content)] + (list(read_statutes([law])) if law else [])
-    articles = [each for each in found if isinstance(each, Article)]
+    articles = [each for content in contents for each in read_content(content) if isinstance(each, Article)]
     passages, links = read_passages(articles)
     questions, faults = read_bank(bank, passages)
     yield f"{len(articles)} articles, {len(questions)} questions; left out: {len(faults)} that name no article of these folders"
@@ -131,9 +124,7 @@ def read_bank(file: Path, passages: Mapping[str, Sequence[Chunk]]) -> tuple[list
     """The bank's questions whose articles and headings exist, and the lines of the others with the reason."""
     questions: list[Question] = []
     faults: list[str] = []
-    headings = {
-        path: {"", *(each for chunk in own for each in (chunk.title, *_headings(chunk)))} for path, own in passages.items()
-    }
+    headings = {path: {"", *(each for chunk in own for each in (chunk.title, *chunk.headings))} for path, own in passages.items()}
     for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
         record = json.loads(line)
         also = tuple((path, heading) for path, heading in record.get("also", ()))
@@ -184,16 +175,11 @@ def question_pairs(question: Question, passages: Mapping[str, Sequence[Chunk]]) 
 def answering(own: Sequence[Chunk], heading: str) -> list[Chunk]:
     """The passages of an article under a heading; the opening ones when none is named."""
     return (
-        [chunk for chunk in own if heading in _headings(chunk)[-2:]]
+        [chunk for chunk in own if heading in chunk.headings[-1:]]
         or [chunk for chunk in own if heading in chunk.headings]
         or [chunk for chunk in own if not chunk.headings]
         or list(own)
     )
-
-
-def _headings(chunk: Chunk) -> tuple[str, ...]:
-    """The headings of a chunk, a law's paragraph by its number as well ("§ 7-1"); the innermost last, twice when it has none."""
-    return (*chunk.headings, *(PARAGRAPH.sub("", heading) for heading in chunk.headings[-1:]))
 
 
 def beside_pairs(file: Path) -> Iterator[Pair]:
