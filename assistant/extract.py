@@ -13,7 +13,7 @@ from corpus.chunk import Chunk, told
 from corpus.markdown import Unit
 from corpus.normalise import repair
 
-WORD_BUDGET = 86  # of an answer; longer ones are not read, shorter ones lack facts
+WORD_BUDGET = 80  # of an answer; longer ones are not read, shorter ones lack facts
 HARD_LIMIT = 120
 UNITS = 12  # that an answer holds at most
 ARTICLES = 3  # that an answer quotes: from more, the reader gets scraps
