@@ -53,6 +53,7 @@ GROUND = {
     "terms": 0.05,  # logarithm of how many terms the question has
     "few": -2.544,  # one over it
     "english": 0.239,
+    "size": 0.0,
     "beside": -11.181,  # the cosine with the nearest question on a matter that such articles leave open
 }
 BASE, BOUND = -1.36, -0.5
@@ -112,6 +113,7 @@ def ground_evidence(
         "few": 1 / max(len(own), 1),
         "english": float(english),
         "beside": index.beside(index.vector(question)),
+        "size": float(np.log1p(len(index.ids)) / 10),
     }
 
 

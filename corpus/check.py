@@ -237,9 +237,14 @@ def _kind(kind: str, findings: Sequence[Finding]) -> str:
 
 
 def _file(file: str, findings: Sequence[Finding]) -> str:
+    """The findings of a file; a figure against the law has what is right in its message already."""
     rows = "".join(
         f"<li><span>linje {finding.line}</span> <q>{escape(finding.quote)}</q> {escape(finding.message)}"
-        + (f"<br><b>Forslag:</b> <ins>{escape(finding.proposal)}</ins>" if finding.proposal else "")
+        + (
+            f"<br><b>Forslag:</b> <ins>{escape(finding.proposal)}</ins>"
+            if finding.proposal and finding.kind != "outdated"
+            else ""
+        )
         + "</li>"
         for finding in findings
     )
