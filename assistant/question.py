@@ -77,7 +77,7 @@ MARKED = re.compile(r"(?:\[|<|###)\s*(?:/?system|admin|inst|instruks|assistant)\
 # base. Learnt from 1,050 emergencies, 320 attacks and look-alikes of both (`python -m eval fit signs`): people in danger write in
 # more ways than rules can hold, of which earlier ones found one in seven (eval/LOG.md, 2026-11-25).
 SIGNS = Path(__file__).resolve().parent / "signs.tsv"
-ACUTE, SURE, ATTACKS = -0.5, 1.5, 0.0  # bounds: a false alarm costs a reader one line, a missed one may cost a life
+ACUTE, SURE, ATTACKS = -1.0, 1.5, -0.3  # bounds: a false alarm costs a reader one line, a missed one may cost a life
 LETTERS = (3, 4, 5)  # of a piece of a word
 ENGLISH = frozenset(
     "the what which how is are do does did can must should who when where why and of for we our my an to in with need have"

@@ -40,23 +40,23 @@ WEIGHTS = {
 # real blog and of the shipped articles (`python -m eval fit ground`; eval/LOG.md, 2026-11-25). At BOUND, 3 of 100 answerable
 # questions of `tune` are turned away.
 GROUND = {
-    "meaning_max": 9.516,  # the best cosine
-    "words": -2.776,  # of the best passage
-    "title": -2.485,
-    "score": 2.088,  # a tenth of what speaks for the best passage
-    "share": 1.187,  # of the softmax over all candidates that the best page has
-    "margin": -0.559,  # … less that of the second best
-    "unknown": 0.279,  # share of the question's weight in terms that no article holds
-    "missing_page": -2.078,  # … that the best page does not hold
-    "rarest_page": 0.641,  # the rarest such term, of the rarest there can be
-    "rarest_chunk": 1.091,  # … that the best passage does not hold
-    "terms": 0.05,  # logarithm of how many terms the question has
-    "few": -2.544,  # one over it
-    "english": 0.239,
-    "size": 0.0,
-    "beside": -11.181,  # the cosine with the nearest question on a matter that such articles leave open
+    "meaning_max": 11.454,  # the best cosine
+    "words": -3.193,  # of the best passage
+    "title": -0.994,
+    "score": 1.929,  # a tenth of what speaks for the best passage
+    "share": -0.91,  # of the softmax over all candidates that the best page has
+    "margin": 0.258,  # … less that of the second best
+    "unknown": -0.669,  # share of the question's weight in terms that no article holds
+    "missing_page": -1.534,  # … that the best page does not hold
+    "rarest_page": 0.205,  # the rarest such term, of the rarest there can be
+    "rarest_chunk": 1.359,  # … that the best passage does not hold
+    "terms": 0.112,  # logarithm of how many terms the question has
+    "few": -3.116,  # one over it
+    "english": 0.057,
+    "size": -3.02,  # a tenth of the logarithm of how many passages there are; fitted -6.7: few articles would answer too much
+    "beside": -11.61,  # the cosine with the nearest question on a matter that such articles leave open
 }
-BASE, BOUND = -1.36, -0.5
+BASE, BOUND = 0.798, -1.05
 
 
 @dataclass(frozen=True)
