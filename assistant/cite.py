@@ -125,6 +125,9 @@ def notices(sources: Sequence[Source]) -> tuple[Notice, ...]:
             if not reference.exists:
                 told = f"Artikkelen viser til «{reference.text}», som ikke finnes i gjeldende lov; se etter i lovteksten."
                 found.setdefault(reference.text, Notice("unknown_law", told))
+            elif reference.law and law.laws()[reference.law].pending(date.today()):
+                told = f"«{reference.text}» er ikke trådt i kraft; det skjer {law.laws()[reference.law].since}."
+                found.setdefault(reference.law, Notice("unknown_law", told, reference.url))
     return tuple(found.values())
 
 

@@ -1,13 +1,14 @@
 """Law references in running text: which law, which paragraph, whether it exists, and its deep link.
 
 Knows the names of Norway's laws and regulations and the paragraph numbers of those that work and accounts rest on (`laws.tsv`:
-id, title, names, paragraphs); knows nothing of what a law says. Source of the table: Lovdata's public data (NLOD 2.0).
+id, title, names, paragraphs, in force since); knows nothing of what a law says. Source: Lovdata's public data (NLOD 2.0).
 """
 
 import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 from corpus.language import bokmaal
@@ -65,11 +66,17 @@ LONGEST = 14  # words of a name; longer official titles are known by their first
 
 @dataclass(frozen=True)
 class Law:
-    """A law or regulation. `paragraphs` are its numbers without blanks ("3-1", "2A-1"); empty when they are not known here."""
+    """A law or regulation. `paragraphs` are its numbers without blanks ("3-1", "2A-1"), `since` the day on which it came or comes
+    into force (YYYY-MM-DD); both empty when they are not known here."""
 
     id: str
     title: str
     paragraphs: frozenset[str]
+    since: str = ""
+
+    def pending(self, today: date) -> bool:
+        """Whether it is not yet in force."""
+        return self.since > today.isoformat()
 
 
 @dataclass(frozen=True)
@@ -115,7 +122,7 @@ def link(law: str, paragraph: str = "") -> str:
 def laws() -> Mapping[str, Law]:
     """Every law and regulation of the table, by id."""
     rows = (line.split("\t") for line in TABLE.read_text("utf-8").splitlines())
-    return {key: Law(key, title, frozenset(paragraphs.split())) for key, title, _, paragraphs in rows}
+    return {key: Law(key, title, frozenset(paragraphs.split()), since) for key, title, _, paragraphs, since in rows}
 
 
 @functools.cache
@@ -123,7 +130,7 @@ def _names() -> Mapping[str, str]:
     """Lower-case name → id. A name that several bear is that of the one whose paragraphs are known, else nobody's."""
     found: dict[str, set[str]] = {}
     for line in TABLE.read_text("utf-8").splitlines():
-        key, _, names, _ = line.split("\t")
+        key, _, names, *_ = line.split("\t")
         for name in names.split("|"):
             found.setdefault(" ".join(name.split()[:LONGEST]), set()).add(key)
     named: dict[str, str] = {}

@@ -2,10 +2,11 @@
 
 import json
 from collections import Counter
+from datetime import date
 
 import pytest
 
-from corpus.law import laws, link, references
+from corpus.law import Law, laws, link, references
 from tests.conftest import ROOT
 
 LIST = ROOT / "eval" / "questions" / "references.jsonl"
@@ -48,6 +49,12 @@ def test_what_does_not_exist_is_known_and_not_linked(text: str) -> None:
 def test_a_bare_paragraph_is_of_the_law_that_the_text_is_about() -> None:
     assert [each.law for each in references("Kravet står i § 7-1.")] == [None]
     assert [each.law for each in references("Kravet står i § 7-1.", about=AML)] == [AML]
+
+
+def test_a_law_knows_when_it_comes_into_force() -> None:
+    new = laws()["LOV-2025-06-20-105"]
+    assert new.pending(date(2025, 12, 31)) and not new.pending(date(2026, 1, 1))
+    assert not laws()[AML].pending(date(2006, 1, 1)) and not Law("x", "X", frozenset()).pending(date(2006, 1, 1))
 
 
 def test_an_act_that_amends_others_is_not_called_unknown() -> None:
