@@ -28,7 +28,18 @@ from filelock import FileLock, Timeout
 from corpus import dense
 from corpus.article import Article, Rejected, read_contents
 from corpus.chunk import Chunk, chunks, full_text, to_json
-from corpus.index import Entry, Index, IndexFault, Manifest, current, open_index, open_version
+from corpus.index import (
+    BESIDE,
+    BESIDE_VECTORS,
+    Entry,
+    Index,
+    IndexFault,
+    Manifest,
+    beside_vectors,
+    current,
+    open_index,
+    open_version,
+)
 from corpus.language import Analyzer, vocabulary, words
 from corpus.lexical import Lexical
 from corpus.markdown import blocks
@@ -92,6 +103,7 @@ def _chunker() -> str:
     digest = sha256()
     for name in ("normalise", "article", "statute", "markdown", "chunk", "language", "lexical", "dense"):
         digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    digest.update(BESIDE.read_bytes())
     return digest.hexdigest()[:8]
 
 
@@ -170,6 +182,10 @@ def _write(
     _write_words(place, read.names, documents)
     (place / "chunks.jsonl").write_bytes(b"".join(lines))
     (place / "articles.jsonl").write_text("".join(_line(article) for article in articles), "utf-8")
+    if live:
+        shutil.copy(live.folder / BESIDE_VECTORS, place / BESIDE_VECTORS)
+    else:
+        np.save(place / BESIDE_VECTORS, beside_vectors(embedder).astype(np.float16))
     manifest = replace(target, articles=tuple(entries), chunks=len(lines))
     (place / "manifest.json").write_text(json.dumps(asdict(manifest), ensure_ascii=False, indent=1), "utf-8")
     return manifest

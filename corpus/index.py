@@ -1,7 +1,8 @@
 """The index as it is read: chunks, BM25 and vectors under one manifest.
 
     <folder>/CURRENT                the id of the live version
-    <folder>/versions/<id>/         manifest.json  chunks.jsonl  articles.jsonl  vocabulary.json  words.npz  lexical/  chroma/
+    <folder>/versions/<id>/         manifest.json  chunks.jsonl  articles.jsonl  vocabulary.json  words.npz
+                                    beside.npy  lexical/  chroma/
 
 Knows how an index lies on disk and what makes it whole; knows nothing of questions. Versions are written by `corpus.build`;
 nothing under a finished version is ever changed.
@@ -25,6 +26,7 @@ from corpus.lexical import Lexical
 
 LAW = "lov"  # folder within an index's own: the index of the laws' text, when there is one
 BESIDE = Path(__file__).resolve().parent / "questions" / "beside.jsonl"
+BESIDE_VECTORS = "beside.npy"  # of a version: the vectors of those questions, half precision
 BESIDE_TRIED, NOT_BESIDE = 5, 0.35  # the nearest such questions that are looked at; the cosine of a question like none of them
 KEPT = 2_000  # chunks and questions that are held in memory: an answer reads its articles several times over
 HELD = 0.6  # cosine with a passage from which on the articles have something on a matter
@@ -75,6 +77,7 @@ class Index:
     ids: tuple[str, ...]
     _lines: "Lines"
     _articles: "Lines"
+    _beside: np.ndarray  # the questions of questions/beside.jsonl: float32, shape (questions, dimensions)
     rows: dict[str, int] = field(default_factory=dict)
     entries: dict[str, Entry] = field(default_factory=dict)
     _known: dict[int, float] = field(default_factory=dict)
@@ -101,14 +104,6 @@ class Index:
         """The terms of each article's title."""
         return [frozenset(self.lexical.analyzer.terms(entry.title)) for entry in self.manifest.articles]
 
-    @functools.cached_property
-    def _beside(self) -> np.ndarray:
-        """The vectors of the questions of questions/beside.jsonl; none of a slow embedder, which would take minutes."""
-        lines = BESIDE.read_text("utf-8").splitlines() if isinstance(self.embedder, dense.StaticEmbedder) else []
-        rows = map(json.loads, lines)
-        texts = [in_bokmaal(" ".join((*row.get("turns", ()), row["question"]))) for row in rows]
-        return self.embedder.queries(texts) if texts else np.zeros((0, self.embedder.dimensions), dtype=np.float32)
-
     def beside(self, vector: np.ndarray) -> float:
         """How near a question comes to what lies beside these articles: its cosine with the nearest question on such matters.
 
@@ -127,7 +122,7 @@ class Index:
     def warm(self) -> None:
         """Make now what the first question would have to wait for."""
         self.lexical.analyzer.warm()
-        _ = self.title_terms, self.title_vectors, self._beside
+        _ = self.title_terms, self.title_vectors
 
     def line(self, row: int) -> bytes:
         """The chunk of a row as it lies on disk."""
@@ -168,6 +163,13 @@ class Lines:
 
     def __getitem__(self, row: int) -> bytes:
         return bytes(self._map[self._starts[row] : self._starts[row + 1]])
+
+
+def beside_vectors(embedder: dense.Embedder) -> np.ndarray:
+    """The questions of questions/beside.jsonl as vectors; none of a slow embedder, which would take minutes."""
+    lines = BESIDE.read_text("utf-8").splitlines() if isinstance(embedder, dense.StaticEmbedder) else []
+    texts = [in_bokmaal(" ".join((*row.get("turns", ()), row["question"]))) for row in map(json.loads, lines)]
+    return embedder.queries(texts) if texts else np.zeros((0, embedder.dimensions), dtype=np.float32)
 
 
 def current(folder: Path) -> Path | None:
@@ -222,6 +224,7 @@ def open_version(version: Path, manifest: Manifest, embedder: dense.Embedder) ->
         ids=tuple(f"{entry.path}#{number}" for entry in manifest.articles for number in range(entry.chunks)),
         _lines=Lines(version / "chunks.jsonl"),
         _articles=Lines(version / "articles.jsonl"),
+        _beside=np.asarray(np.load(version / BESIDE_VECTORS), dtype=np.float32),
     )
     counts = {len(index.ids), len(index._lines), index.lexical.rows, index.vectors.count(), manifest.chunks}
     if len(counts) != 1:

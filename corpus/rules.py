@@ -57,10 +57,10 @@ class Rule:
     says: str
     right: frozenset[str]
     former: frozenset[str]
-    words: tuple[re.Pattern[str], ...]
+    words: tuple[str, ...]  # patterns, of which most are never needed and are compiled when they are
     hints: tuple[str, ...]  # one of them stands in every text that the first group of words does; empty when that is not known
-    without: re.Pattern[str] | None
-    figure: re.Pattern[str]
+    without: str
+    unit: str
     law: str = ""
     paragraph: str = ""
     source: str = ""
@@ -132,8 +132,10 @@ def _all_claims(text: str, whole: str) -> Iterator[tuple[int, Claim]]:
     """Where each claim's figure begins, and the claim."""
     years = {int(year) for year in YEAR.findall(whole)}
     for rule in rules().hinted(whole.lower()):
-        if all(word.search(whole) for word in rule.words) and not (rule.without and rule.without.search(whole)):
-            for match in rule.figure.finditer(text):
+        if all(_pattern(word).search(whole) for word in rule.words) and not (
+            rule.without and _pattern(rule.without).search(whole)
+        ):
+            for match in _figure(rule.unit).finditer(text):
                 number = next(number for number, group in enumerate(match.groups(), 1) if group)
                 figure = _plain(match[number])
                 right = figure in rule.right
@@ -189,10 +191,10 @@ def read(row: Mapping[str, Any]) -> Rule:
         says=row["says"],
         right=_figures(row["right"]),
         former=_figures(row.get("former", ())),
-        words=tuple(_pattern(word) for word in row["words"]),
+        words=tuple(row["words"]),
         hints=tuple(row["words"][0].lower().split("|")) if PLAIN.fullmatch(row["words"][0]) else (),
-        without=_pattern(row["without"]) if row.get("without") else None,
-        figure=_figure(row["unit"]),
+        without=row.get("without", ""),
+        unit=row["unit"],
         law=reference["law"] if reference else "",
         paragraph=re.sub(r"\s", "", reference["paragraph"]) if reference else "",
         source=row.get("source", ""),
@@ -201,11 +203,13 @@ def read(row: Mapping[str, Any]) -> Rule:
     )
 
 
+@functools.cache
 def _pattern(words: str) -> re.Pattern[str]:
     """Alternatives ("amu|arbeidsmiljøutvalg"), each the beginning of a word."""
     return re.compile(rf"(?<![^\W_])(?:{words})", re.IGNORECASE)
 
 
+@functools.cache
 def _figure(unit: str) -> re.Pattern[str]:
     """A figure before its unit with a few words between, or after it and a colon."""
     between = rf"(?:\s*[-–+]?\s*[^\W\d_]+){{0,{BETWEEN}}}?\s*"

@@ -240,7 +240,7 @@ def test_a_killed_build_leaves_the_old_index_serving_and_the_next_starts_clean(
 def test_a_disk_that_fills_is_said_and_the_live_index_stays(content: Writer, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(disk)], check=False).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=14m", "tmpfs", str(disk)], check=False).returncode:
         pytest.skip("no right to mount")
     try:
         build([content(FILES)], disk / "index", EMBEDDER)
