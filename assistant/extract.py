@@ -20,6 +20,7 @@ ARTICLES = 3  # that an answer quotes: from more, the reader gets scraps
 KEEP = 6.0  # below the best unit's score a further unit is left out
 SIBLING = 0.5  # what a further item of a list that was begun has ahead, when a list is asked for
 WHOLE = 60  # words of a list that is told to its end once two of its items answer
+YES_OR_NO = re.compile(r"(?:ja|nei)\b", re.IGNORECASE)
 ASKS_LIST = re.compile(
     r"\b(?:hvilke|kva for|hvordan|korleis|steg\w*|trinn\w*|liste\w*|which|what are|how (?:do|to|should|can)|steps)\b",
     re.IGNORECASE,
@@ -121,7 +122,7 @@ def tell(picks: Sequence[Pick], pages: Mapping[str, Sequence[Chunk]]) -> Draft:
         if pick.unit.lead and not (before and _sibling(pick, [before])):
             lines += ["", _lead(pick, pages[pick.chunk.path], sources), ""]
         sources.append((pick.unit, pick.chunk))
-        said = f"{_wording(pick.unit)} [{len(sources)}]"
+        said = f"{_asked(pick, len(sources))}{_wording(pick.unit)} [{len(sources)}]"
         if pick.unit.kind != "sentence":
             lines += [*([""] if before and before.unit.kind == "sentence" else []), f"- {said}"]
         elif before and before.unit.kind == "sentence" and before.chunk.headings == pick.chunk.headings:
@@ -130,6 +131,12 @@ def tell(picks: Sequence[Pick], pages: Mapping[str, Sequence[Chunk]]) -> Draft:
             lines += ["", said]
         before = pick
     return Draft(re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip(), tuple(sources))
+
+
+def _asked(pick: Pick, number: int) -> str:
+    """The question that a sentence answers with yes or no, when the article asks it: under another one it would mislead."""
+    heading = pick.chunk.headings[-1] if pick.chunk.headings else ""
+    return f"**{plain(heading)}** [{number}] " if YES_OR_NO.match(pick.unit.text) and heading.endswith("?") else ""
 
 
 def _lead(pick: Pick, page: Sequence[Chunk], sources: list[tuple[Unit, Chunk]]) -> str:

@@ -87,3 +87,13 @@ def test_a_long_list_is_told_in_part() -> None:
     items = [Unit("item", f"{'ord ' * 20}{number}", "", "Krav:") for number in range(5)]
     picks = [Pick(unit, chunk(0, *items), 5.0) for unit in items]
     assert complete(picks[:2], picks) == picks[:2]
+
+
+def test_yes_and_no_are_told_with_the_question_that_they_answer() -> None:
+    unit = Unit("sentence", "Nei, ferien er din (ferieloven § 5).", "")
+    own = chunk(0, unit, headings=("Vanlige spørsmål", "Kan sjefen nekte meg ferie?"))
+    assert tell([Pick(unit, own, 1.0)], {"/a": [own]}).text == (
+        "**Kan sjefen nekte meg ferie?** [1] Nei, ferien er din (ferieloven § 5). [1]"
+    )
+    bare = chunk(0, unit)
+    assert tell([Pick(unit, bare, 1.0)], {"/a": [bare]}).text == "Nei, ferien er din (ferieloven § 5). [1]"
