@@ -28,7 +28,9 @@ CANDIDATES = 100  # of each ranking
 JUDGED = 80  # of both together, by the sum
 PER_ARTICLE = 4  # passages of one article among the results: more would push out other articles that answer too
 MEANING, WORDS = 1.0, 0.8  # weights; eval/LOG.md, 2026-11-24
-SURE = 0.8  # closeness of a law's passage to an answer that names no paragraph of it; eval/LOG.md, 2026-11-25
+# Closeness to an answer from which on a law's passage is shown: of a rule on a figure in it, of a paragraph that it names, of any
+# other (eval/LOG.md, 2026-11-25).
+RULED, NAMED, SURE = 0.5, 0.6, 0.8
 HEADED = re.compile(rb'"headings": \[(?:"[^"]*", )*"\xc2\xa7 ?([^.",]+)')  # a chunk under a law's paragraph, as it lies on disk
 PAGE = 1.5  # what a passage of the page that is being read has ahead, in the judge's units
 
@@ -120,33 +122,30 @@ class Statutes:
     def passage(self, question: str, picks: Sequence[Pick]) -> Passage | None:
         """The ledd that an answer rests on, None when that is not sure.
 
-        Its paragraph is that of a rule on a figure in the answer, else one that the answer's articles name where they are quoted,
-        and of its ledd the one nearest to question and answer; else the ledd must be as near to the answer as hardly any is.
+        Its paragraph is that of a rule on a figure in the answer, else one that the quoted words name, else any; the ledd is the
+        nearest to question and answer, which must be near enough.
         """
         if not picks:
             return None
         asked = self.index.vector(question)
         said = self.index.embedder.documents([" ".join(pick.unit.text for pick in picks)])[0]
-        ruled, named = self._ruled(picks), self._named(picks)
-        rows = ruled or named or [row for row, _ in self.index.nearest(question, 10)]
-        if not rows:
-            return None
+        others = ((rows, bound) for rows, bound in ((self._ruled(picks), RULED), (self._named(picks), NAMED)) if rows)
+        rows, bound = next(others, ([row for row, _ in self.index.nearest(question, 10)], SURE))
         chunks = [self.index.chunk(row) for row in rows]
         vectors = self.index.embedder.documents([full_text(chunk) for chunk in chunks])
         best = int(np.argmax(vectors @ (said + 0.3 * asked)))
         close = float(vectors[best] @ said)
-        return Passage(chunks[best], round(close, 3)) if ruled or named or close >= SURE else None
+        return Passage(chunks[best], round(close, 3)) if close >= bound else None
 
     def _ruled(self, picks: Sequence[Pick]) -> list[int]:
-        """The ledd that hold the right figure of the first rule that an answer speaks of."""
+        """The ledd that hold the right figures of the rules that an answer speaks of."""
+        found: dict[int, None] = {}
         for pick in picks:
             over = rules.above(pick.chunk.title, pick.chunk.headings, pick.unit.lead, pick.unit.header)
-            for claim in rules.claims(pick.unit.text, over):
-                found = self._rows.get((path(claim.rule.law), claim.rule.paragraph), []) if claim.rule.law else []
-                held = [row for row in found if rules.holds(body(self.index.chunk(row)), claim.rule)]
-                if held:
-                    return held
-        return []
+            for rule in (claim.rule for claim in rules.claims(pick.unit.text, over) if claim.rule.law):
+                rows = self._rows.get((path(rule.law), rule.paragraph), [])
+                found |= dict.fromkeys(row for row in rows if rules.holds(body(self.index.chunk(row)), rule))
+        return list(found)
 
     def _named(self, picks: Sequence[Pick]) -> list[int]:
         """The ledd of the paragraphs that the quoted units name."""
