@@ -101,12 +101,14 @@ def _repeats(text: str, other: str) -> bool:
 
 
 def arrange(picks: Sequence[Pick]) -> list[Pick]:
-    """Reading order: the article of the best unit first, within an article as it is written."""
+    """Reading order: the article and the section of the best unit first, within a section as it is written."""
     articles = list(dict.fromkeys(pick.chunk.path for pick in picks))
+    sections = list(dict.fromkeys(pick.chunk.headings for pick in picks))
     return sorted(
         picks,
         key=lambda pick: (
             articles.index(pick.chunk.path),
+            sections.index(pick.chunk.headings),
             int(pick.chunk.id.rpartition("#")[2]),
             pick.chunk.units.index(pick.unit),
         ),

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 Phrase = Mapping[str, str]
 
 NOT_COVERED: Phrase = {
-    "nb": "Artiklene sier ikke noe om dette, så jeg svarer ikke heller enn å gjette.",
-    "nn": "Artiklane seier ikkje noko om dette, så eg svarar ikkje heller enn å gjette.",
+    "nb": "Artiklene sier ikke noe om dette. Jeg lar heller være å svare enn å gjette.",
+    "nn": "Artiklane seier ikkje noko om dette. Eg lèt heller vere å svare enn å gjette.",
     "en": "The articles do not say anything about this, and I would rather not answer than guess.",
 }
 NEAREST: Phrase = {

@@ -47,6 +47,12 @@ def test_the_best_article_comes_first_and_each_is_told_as_it_is_written() -> Non
     assert texts(found) == ["en", "to", "tre"]
 
 
+def test_the_section_of_the_best_unit_comes_first() -> None:
+    told = [Unit("sentence", text, text) for text in ("Bakgrunn.", "Svaret.")]
+    picks = [Pick(told[1], chunk(5, told[1], headings=("Krav",)), 9.0), Pick(told[0], chunk(1, told[0], headings=("Om",)), 3.0)]
+    assert texts(arrange(picks)) == ["Svaret.", "Bakgrunn."]
+
+
 def test_items_follow_their_lead_in_and_rows_are_told_with_their_column_names() -> None:
     lead = Unit("sentence", "Arbeidsgiver skal:", "")
     items = [Unit("item", text, text, lead.text) for text in ("kartlegge *farer*", "rette feil")]
