@@ -61,6 +61,7 @@ TIED = re.compile(
     r"(?:og|eller|til|samt|jf\.?|jfr\.?|,)\s*(?:også\s+|eventuelt\s+)?$"
 )
 NAMELESS = re.compile(r"\b(?:\w{3,}(?:lovens?|lova|forskriften|forskrifta)|\w+l\.)[\s*]*$", re.IGNORECASE)
+NEAR = 80  # characters before a paragraph in which what it is of is looked for
 LONGEST = 14  # words of a name; longer official titles are known by their first words
 
 
@@ -155,7 +156,7 @@ def references(text: str, about: str | None = None, own: bool = False) -> list[R
     private = -1  # where the last paragraph of an agreement or the like ends
     for match in PARAGRAPHS.finditer(text):
         named = any(private <= name.start < match.start() for name in names)
-        if PRIVATE.search(text[: match.start()]) or THEN_PRIVATE.match(text[match.end() :]) or (private >= 0 and not named):
+        if PRIVATE.search(_before(text, match)) or THEN_PRIVATE.match(text[match.end() :]) or (private >= 0 and not named):
             private = match.end()
             continue
         private = -1
@@ -166,12 +167,15 @@ def references(text: str, about: str | None = None, own: bool = False) -> list[R
             owner = None
         found += _paragraphs(text, match, owner, about)
     for name in names:
-        told = any(
-            each.law == name.law and re.fullmatch(r"\s*\(", text[each.end : name.start]) for each in found
-        )  # "… § 23 (lov …)"
+        # "sivilbeskyttelsesloven § 23 (lov 25. juni 2010 nr. 45)" is told by its paragraph.
+        told = any(each.law == name.law and re.fullmatch(r"\s*\(", text[each.end : name.start]) for each in found)
         if name.start not in taken and name.known and not told:
             found.append(_whole(text, name))
     return sorted(found, key=lambda reference: reference.start)
+
+
+def _before(text: str, match: re.Match[str]) -> str:
+    return text[max(match.start() - NEAR, 0) : match.start()]
 
 
 def _merged(text: str, names: Sequence[_Name]) -> list[_Name]:
@@ -197,8 +201,8 @@ def _owner(text: str, match: re.Match[str], names: Sequence[_Name]) -> tuple[_Na
     after = next((name for name in names if name.start >= match.end()), None)
     if after and THEN_NAME.match(text[match.end() : after.start]):
         return after, True
-    nameless = NAMELESS.search(text[: match.start()])
-    if nameless and not (before and before.end > nameless.start()):
+    nameless = NAMELESS.search(_before(text, match))
+    if nameless and not (before and before.end > match.start() - len(nameless[0])):
         return _Name(None, match.start(), match.start(), known=False), False
     return before, False
 
@@ -211,9 +215,7 @@ def _paragraphs(text: str, match: re.Match[str], own: _Name | None, about: str |
     for place, (start, end) in enumerate(spans):
         number = re.sub(r"\s", "", text[start:end])
         letter = re.match(r" ?([a-z])\b", text[end:])
-        if (
-            law and letter and law in laws() and number + letter[1] in laws()[law].paragraphs
-        ):  # "§ 1-3 b." at the end of a sentence
+        if law in laws() and law and letter and number + letter[1] in laws()[law].paragraphs:  # "§ 1-3 b." ends a sentence
             number, end = number + letter[1], end + letter.end()
         sign = text[:start].rstrip()
         begin = len(sign.rstrip("§")) if sign.endswith("§") else start
