@@ -28,8 +28,8 @@ ONE = re.compile(NUMBER)
 ID = re.compile(r"\b(?P<kind>LOV|FOR|lov|forskrift)[-/ ](?P<date>\d{4}-\d{2}-\d{2})(?:-(?P<number>\d+))?\b")
 # "lov 17. juni 2005 nr. 62", "forskrift 6. desember 1996 nr. 1127": the date is the id.
 DATED = re.compile(
-    r"\b(?P<kind>lov|forskrift)(?:en|a)?\s+(?:av\s+)?(?P<day>\d{1,2})\.\s*(?P<month>januar|februar|mars|april|mai|juni|juli|august|"
-    r"september|oktober|november|desember)\s+(?P<year>\d{4})\s+(?:nr\.?|nummer)\s*(?P<number>\d+)",
+    r"\b(?P<kind>lov|forskrift)(?:en|a)?\s+(?:av\s+)?(?P<day>\d{1,2})\.\s*(?P<month>\d{1,2}\.|januar|februar|mars|april|mai|juni|juli|august|"
+    r"september|oktober|november|desember)\s*(?P<year>\d{4})\s+(?:nr\.?|nummer)\s*(?P<number>\d+)",
     re.IGNORECASE,
 )
 MONTHS = "januar februar mars april mai juni juli august september oktober november desember".split()
@@ -50,7 +50,8 @@ PLAIN = str.maketrans({"\u2011": "-", "\u2010": "-", "\u202f": " ", "\u2009": " 
 JOINED = re.compile(r"[A-Za-zÆØÅæøå]+-\s+og\s+[a-zæøå]+")
 # Right before a "§" that is of no law ("vedtektenes § 4", "Hovedavtalen LO–NHO § 7-3"), or of one that is not in the table.
 PRIVATE = re.compile(
-    r"\b\w*(?:avtalen?s?|vedtekt\w*|kontrakt\w*|overenskomst\w*|reglement\w*|statutt\w*|instruks\w*)(?:\s+[A-ZÆØÅ][\w–-]*)?\s*$",
+    r"\b\w*(?:avtalen?s?|vedtekt\w*|kontrakt\w*|overenskomst\w*|reglement\w*|statutt\w*|instruks\w*)(?:\s+[A-ZÆØÅ][\w–-]*)?(?:\s+nr\.?\s*\d+)?\s*$"
+    r"|\b(?:NS|ISO|NEK)\b[\w\s-]*\s*$",
     re.IGNORECASE,
 )
 THEN_PRIVATE = re.compile(
@@ -163,7 +164,7 @@ def references(text: str, about: str | None = None, own: bool = False) -> list[R
         owner, beside = _owner(text, match, names)
         if owner and beside:
             taken.add(owner.start)
-        elif own and owner and not (found and TIED.fullmatch(text[found[-1].end : match.start()])):
+        elif own and owner and owner.known and not (found and TIED.fullmatch(text[found[-1].end : match.start()])):
             owner = None
         found += _paragraphs(text, match, owner, about)
     for name in names:
@@ -240,7 +241,7 @@ def _find_names(text: str) -> Iterator[_Name]:
         key = f"{match['kind'][:3].upper()}-{match['date']}" + (f"-{match['number']}" if match["number"] else "")
         yield _Name(key if key in laws() else None, *match.span())
     for match in DATED.finditer(text):
-        month = MONTHS.index(match["month"].lower()) + 1
+        month = int(match["month"][:-1]) if match["month"].endswith(".") else MONTHS.index(match["month"].lower()) + 1
         key = f"{match['kind'][:3].upper()}-{match['year']}-{month:02}-{int(match['day']):02}-{int(match['number'])}"
         yield _Name(key if key in laws() else None, *match.span(), known=key in laws())
     words = list(WORD.finditer(text))
@@ -263,6 +264,8 @@ def _name_at(text: str, words: list[re.Match[str]], place: int) -> _Name | None:
     if first.endswith("-") and (pair := JOINED.match(text, start)):  # "brann- og eksplosjonsvernloven"
         key = _names().get(_indefinite(" ".join(pair[0].lower().split())))
         return _Name(key, start, pair.end()) if key else None
+    if text[words[place].end() :].startswith(".") and (key := _names().get(_whole_name(first))):  # "folketrygdl. § 8-19"
+        return _Name(key, start, words[place].end())
     own = _indefinite(first)
     key = (
         _names().get(first)
@@ -270,9 +273,22 @@ def _name_at(text: str, words: list[re.Match[str]], place: int) -> _Name | None:
         or (_names().get(own.removesuffix("en") + "a") if own.endswith("loven") else None)
     )
     # An abbreviation is one only when a paragraph or a full stop follows ("aml. § 7-1"): "asl" may be anything.
-    if key and len(first) <= 6 and not first.endswith("loven") and not re.match(r"\.?\s*(?:§|kap)", text[words[place].end() :]):
+    if (
+        key
+        and len(first) <= 6
+        and not first.endswith("loven")
+        and not re.match(r"\.?\)?\s*(?:§|kap)", text[words[place].end() :])
+    ):
         return None
     return _Name(key, start, words[place].end()) if key else None
+
+
+def _whole_name(short: str) -> str:
+    """A shortened name as the table has it ("folketrygdl", "bokføringsforskr"), "" when it is none."""
+    for ending, own in (("l", "loven"), ("forskr", "forskriften")):
+        if short.endswith(ending) and len(short) > 6:
+            return short.removesuffix(ending) + own
+    return ""
 
 
 def _indefinite(word: str) -> str:
