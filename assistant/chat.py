@@ -103,18 +103,25 @@ class Assistant:
                 self._refresh(embedder)
                 index = open_index(self.settings.index, embedder)
                 index.warm()
-                rules()  # a second's reading, which the first answer would have to wait for
+                rules()  # read now, so that the first answer need not wait
                 # Units are compared by the shipped embedder: dozens a question, too many for a slow one.
                 self._selector = Selector(dense.load() if self.settings.embedder else embedder, index.lexical)
-                if current(self.settings.index / LAW):
-                    from assistant.retrieve import Statutes
-
-                    self._statutes = Statutes(open_index(self.settings.index / LAW, embedder))
+                self._statutes = self._open_statutes(embedder)
                 self._index = index
                 self.status = "Klar"
             except (IndexFault, ContentError, dense.EmbedderError) as error:
                 self.status, self.failed = str(error), True
                 raise HmsError(str(error)) from error
+
+    def _open_statutes(self, embedder: dense.Embedder) -> "Statutes | None":
+        """The laws, when they are indexed; answers go on without them when their index cannot be read."""
+        from assistant.retrieve import Statutes
+
+        try:
+            return Statutes(open_index(folder, embedder)) if current(folder := self.settings.index / LAW) else None
+        except IndexFault as error:
+            log.warning("answers will not quote the law: %s", error)
+            return None
 
     def _load_quietly(self) -> None:
         try:

@@ -87,7 +87,7 @@ def _lists(article: Article) -> bool:
 
 def _front_matter(articles: Collection[Article]) -> Iterator[Finding]:
     """Fields that are missing; one that hardly any article has is told of once."""
-    for name, field in (("title", "title"), ("description", "description"), ("date", "updated")):
+    for name, field in (("description", "description"), ("date", "updated")):
         without = [article for article in articles if not getattr(article, field) and not _lists(article)]
         if len(without) > max(len(articles) / 2, 3):
             told = f"Feltet «{name}» mangler i {len(without)} av {len(articles)} artikler; fyll det ut i malen for nye artikler."

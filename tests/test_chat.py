@@ -248,3 +248,8 @@ def test_the_law_itself_is_quoted_below_the_articles(content: Writer, tmp_path: 
     assert said == f"**Loven selv sier** ([Arbeidsmiljøloven § 7-1]({url})): (1) Minst 30 ansatte skal ha utvalg. [2]"
     cited = answer.citations[1]
     assert (cited.kind, cited.url, cited.quote) == ("lov", url, "(1) Minst 30 ansatte skal ha utvalg.")
+    for file in (tmp_path / "index" / LAW_INDEX).glob("versions/*/chunks.jsonl"):
+        file.unlink()  # a damaged index of laws takes the law from the answers, and nothing else
+    without = Assistant(assistant.settings)
+    without.load()
+    assert [each.kind for each in without.ask(Ask("Når må vi opprette arbeidsmiljøutvalg?")).citations] == ["artikkel"]
