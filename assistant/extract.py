@@ -101,16 +101,21 @@ def _repeats(text: str, other: str) -> bool:
 
 
 def arrange(picks: Sequence[Pick]) -> list[Pick]:
-    """Reading order: the article and the section of the best unit first, within a section as it is written."""
+    """Reading order: the article and the section of the best unit first, within a section as it is written, lists unbroken."""
     articles = list(dict.fromkeys(pick.chunk.path for pick in picks))
     sections = list(dict.fromkeys(pick.chunk.headings for pick in picks))
+    places = {id(pick): (int(pick.chunk.id.rpartition("#")[2]), pick.chunk.units.index(pick.unit)) for pick in picks}
+
+    def begins(pick: Pick) -> tuple[int, int]:
+        return min([places[id(other)] for other in picks if _sibling(other, [pick])], default=places[id(pick)])
+
     return sorted(
         picks,
         key=lambda pick: (
             articles.index(pick.chunk.path),
             sections.index(pick.chunk.headings),
-            int(pick.chunk.id.rpartition("#")[2]),
-            pick.chunk.units.index(pick.unit),
+            begins(pick),
+            places[id(pick)],
         ),
     )
 

@@ -103,3 +103,10 @@ def test_yes_and_no_are_told_with_the_question_that_they_answer() -> None:
     )
     bare = chunk(0, unit)
     assert tell([Pick(unit, bare, 1.0)], {"/a": [bare]}).text == "Nei, ferien er din (ferieloven § 5). [1]"
+
+
+def test_a_list_is_not_broken_by_the_lists_within_it() -> None:
+    lead, inner = "Delene er:", "Miljø"
+    units = [Unit("item", inner, "", lead), Unit("item", "holdning", "", inner), Unit("item", "Risiko", "", lead)]
+    own = chunk(0, *units)
+    assert texts(arrange([Pick(unit, own, 1.0) for unit in units])) == ["Miljø", "Risiko", "holdning"]
