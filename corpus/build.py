@@ -9,6 +9,7 @@ live version goes on serving; it and the one before it are kept.
 
 import contextlib
 import errno
+import gc
 import json
 import os
 import secrets
@@ -74,7 +75,7 @@ def build(
     Raises IndexFault when another process is building, when the disk is full, or when no article could be indexed; ContentError
     for a content folder that cannot be used. Whatever happens, the live version goes on serving.
     """
-    with _writer(folder):
+    with _writer(folder), _rarely_collected():
         _sweep(folder)
         found = list(_counted(read(contents), "Leser artikler", progress))
         articles = sorted((each for each in found if isinstance(each, Article)), key=lambda article: article.path)
@@ -184,8 +185,10 @@ def _write(
     (place / "articles.jsonl").write_text("".join(_line(article) for article in articles), "utf-8")
     if live:
         shutil.copy(live.folder / BESIDE_VECTORS, place / BESIDE_VECTORS)
-    else:
-        np.save(place / BESIDE_VECTORS, beside_vectors(embedder).astype(np.float16))
+    else:  # of an index of laws nobody asks what it leaves open
+        asked = any(article.kind == "artikkel" for article in articles)
+        beside = beside_vectors(embedder) if asked else np.zeros((0, embedder.dimensions))
+        np.save(place / BESIDE_VECTORS, beside.astype(np.float16))
     manifest = replace(target, articles=tuple(entries), chunks=len(lines))
     (place / "manifest.json").write_text(json.dumps(asdict(manifest), ensure_ascii=False, indent=1), "utf-8")
     return manifest
@@ -267,6 +270,18 @@ def _writer(folder: Path) -> Iterator[None]:
         ) from None
     except OSError as error:
         raise IndexFault(f"Kan ikke skrive søkeindeksen i {folder}: {error.strerror or error}.") from error
+
+
+@contextlib.contextmanager
+def _rarely_collected() -> Iterator[None]:
+    """With the collector of cycles seldom at work: at its own pace it goes over a million live objects again and again, a fifth
+    of a build's time; never, the parser's cycles double the memory (eval/LOG.md, 2026-11-26)."""
+    pace = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 1_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*pace)
 
 
 def _sweep(folder: Path) -> None:
