@@ -103,9 +103,9 @@ def against_tutorial(
     contents: Sequence[Path], questions: Path, ours: Mapping[str, float], cache: Path
 ) -> dict[str, dict[str, float]]:
     """What a LangChain tutorial builds over the same articles, and how many times ours it takes."""
-    from eval import baselines
+    from eval.full import open_tutorial
 
-    store = baselines.tutorial(contents, cache)
+    store = open_tutorial(contents, cache)
     times = []
     for question in read_questions(questions):
         begun = time.perf_counter()
