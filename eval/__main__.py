@@ -202,10 +202,10 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from eval import dataset, validate
+    from eval import dataset
 
     records = [record for file in options.files for record in dataset.read(file)]
-    found = list(validate.faults(records, validate.read_articles(options.content or _own_content())))
+    found = list(dataset.faults(records, dataset.read_articles(options.content or _own_content())))
     for fault in found:
         print(f"{fault.id} (spørsmål {fault.line}): {fault.message}")
     print(f"{len(records)} spørsmål, {len(found)} feil")
@@ -219,15 +219,15 @@ def _bank(options: argparse.Namespace) -> int:
 
     from corpus.article import Article, read_content
     from corpus.train import read_bank, read_passages
-    from eval import dataset, validate
+    from eval import dataset
 
     passages, _ = read_passages(each for root in options.content for each in read_content(root) if isinstance(each, Article))
     questions, strange = read_bank(options.questions, passages)
     apart = [record for file in options.apart for record in dataset.read(file)]
-    found = list(validate.bank_faults(questions, apart))
+    found = list(dataset.bank_faults(questions, apart))
     for line in strange + [f"line {line}: {fault}" for line, fault in found]:
         print(line)
-    shares = np.percentile([validate.overlap(question, passages) for question in questions], [10, 25, 50, 75, 90])
+    shares = np.percentile([dataset.overlap(question, passages) for question in questions], [10, 25, 50, 75, 90])
     languages = Counter(question.language for question in questions)
     talks = sum(bool(question.turns) for question in questions)
     print(f"{len(questions)} spørsmål over {len({each.path for each in questions})} sider, {talks} samtaler; "

@@ -1,16 +1,25 @@
 """What an answer and a ranking are worth, in the field's own words. Pure; knows texts, paths and numbers, not questions.
 
-Every score is 0 to 1, higher is better; relevance is binary.
+Every score is 0 to 1, higher is better; relevance is binary. Here too is how a text is made ready for its words to be looked for:
+an answer as it is read, an article's Markdown as it is quoted.
 """
 
+import html
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from corpus.normalise import repair
+
 MARKER = re.compile(r"(?<!\\)\[\d{1,3}\]")
 ESCAPED = re.compile(r"\\([\\`*_\[\]<>])")
+LINK = re.compile(r"!\[[^\]]*\]\([^)]*\)|\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?:[^()\"]|\([^()]*\)|\"[^\"]*\")*\)")
+BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+TAG = re.compile(r"<!--.*?-->|</?[a-zA-Z][^<>]*>", re.DOTALL)
+SHORTCODE = re.compile(r"\{\{[<%].*?[%>]\}\}", re.DOTALL)
+LINE_MARK = re.compile(r"^[ \t]*(?:>[ \t]*)*(?:#{1,6}[ \t]|[-+*][ \t]+(?:\[[ xX]\][ \t])?|\d{1,3}[.)][ \t])?", re.MULTILINE)
 RESAMPLES = 2_000
 SEED = 20_260_101
 
@@ -70,6 +79,23 @@ def cited(pages: Iterable[str], gold: Sequence[str], must_cite: str) -> bool:
     """Whether any (or all) of the gold pages are among the cited ones."""
     given = set(pages)
     return bool(gold) and (all if must_cite == "all" else any)(page in given for page in gold)
+
+
+def plain_text(body: str) -> str:
+    """An article's Markdown repaired and without its markup, ready to look for quotes in; then as it stands, for what is code."""
+    text = LINK.sub(lambda match: match[1] or "", LINK.sub(lambda match: match[1] or "", SHORTCODE.sub("", body)))
+    text = TAG.sub("", BREAK.sub(" ", LINE_MARK.sub("", text)))
+    return compared(repair(html.unescape(text))) + " \n " + compared(repair(body))
+
+
+def compared(text: str) -> str:
+    """Text as quotes are compared: without the signs that Markdown reads as markup, one kind of space, dash and quotation mark.
+
+    Which dash or quotation mark a broken one is mended to depends on what stands around it, so those count as one each.
+    """
+    text = re.sub(r"[*_`~\\\[\]]", "", text.replace("|", " ").replace("...", "…"))
+    text = re.sub("[“”„‟\"«»‘’']|<<|>>", '"', re.sub("-{2,3}|[–—−]", "-", text))
+    return " ".join(text.split())
 
 
 def words(answer: str) -> int:

@@ -4,9 +4,7 @@ Knows the assistant's two ways in (in this process, or over HTTP) and the scorin
 are made. Quotes are looked up in the articles' own Markdown, not in what was indexed, so that the index cannot vouch for itself.
 """
 
-import html
 import json
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -21,7 +19,6 @@ from assistant.errors import HmsError
 from assistant.types import Ask, Turn
 from corpus.article import Article, read_contents
 from corpus.index import current, read_manifest
-from corpus.normalise import repair
 from eval import metrics
 from eval.dataset import Record, Row
 from eval.site import fault
@@ -47,12 +44,6 @@ OUTCOMES: dict[str, frozenset[str]] = {
 OUTCOMES_BY_TYPE = {("garbage", "abstain"): frozenset({"not_covered", "clarify"})}
 SUMMED = "hit@1 hit@3 hit@5 hit@10 mrr@10 ndcg@10 facts cited facts_and_cited abstained as_expected clean quotes_verbatim".split()
 SUMMED += ["links_valid", "failed"]
-
-LINK = re.compile(r"!\[[^\]]*\]\([^)]*\)|\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?:[^()\"]|\([^()]*\)|\"[^\"]*\")*\)")
-BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
-TAG = re.compile(r"<!--.*?-->|</?[a-zA-Z][^<>]*>", re.DOTALL)
-SHORTCODE = re.compile(r"\{\{[<%].*?[%>]\}\}", re.DOTALL)
-LINE_MARK = re.compile(r"^[ \t]*(?:>[ \t]*)*(?:#{1,6}[ \t]|[-+*][ \t]+(?:\[[ xX]\][ \t])?|\d{1,3}[.)][ \t])?", re.MULTILINE)
 
 
 class RunError(Exception):
@@ -233,29 +224,12 @@ class Judge:
         if path not in self._articles:
             return False
         if path not in self._plain:
-            self._plain[path] = plain_text(self._articles[path].body)
-        quote = compared(citation["quote"])
+            self._plain[path] = metrics.plain_text(self._articles[path].body)
+        quote = metrics.compared(citation["quote"])
         return bool(quote) and quote in self._plain[path]
 
     def _link_fault(self, url: str) -> str | None:
         return fault(self._site, url, self._base_url) if self._site else None
-
-
-def plain_text(body: str) -> str:
-    """An article's Markdown repaired and without its markup, ready to look for quotes in; then as it stands, for what is code."""
-    text = LINK.sub(lambda match: match[1] or "", LINK.sub(lambda match: match[1] or "", SHORTCODE.sub("", body)))
-    text = TAG.sub("", BREAK.sub(" ", LINE_MARK.sub("", text)))
-    return compared(repair(html.unescape(text))) + " \n " + compared(repair(body))
-
-
-def compared(text: str) -> str:
-    """Text as quotes are compared: without the signs that Markdown reads as markup, one kind of space, dash and quotation mark.
-
-    Which dash or quotation mark a broken one is mended to depends on what stands around it, so those count as one each.
-    """
-    text = re.sub(r"[*_`~\\\[\]]", "", text.replace("|", " ").replace("...", "…"))
-    text = re.sub("[“”„‟\"«»‘’']|<<|>>", '"', re.sub("-{2,3}|[–—−]", "-", text))
-    return " ".join(text.split())
 
 
 # Reporting

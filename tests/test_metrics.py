@@ -1,4 +1,4 @@
-"""The scores, against values computed by hand."""
+"""The scores, against values computed by hand; texts, as they are read and compared."""
 
 from math import isnan, log2
 
@@ -79,6 +79,15 @@ def test_cited_asks_for_any_or_all() -> None:
     assert metrics.cited(iter(["/b", "/a"]), ["/a", "/b"], "all")
     assert not metrics.cited([], ["/a"], "any")
     assert not metrics.cited(["/a"], [], "all")
+
+
+def test_quotes_are_compared_after_repair_and_without_markup() -> None:
+    text = metrics.plain_text(
+        '1. [§–¯3‘1](/a) *gjelder* &amp; <b>mer</b>\n> - sitat -- slutt...\n![bilde](x.svg "t") {{< kort >}}\n\n`<Header>`'
+    )
+    assert "§ 3-1 gjelder & mer sitat - slutt… " in text
+    assert "bilde" not in text.partition("§–")[0].partition("\n")[0].split("slutt")[1]
+    assert "<Header>" in text
 
 
 def test_words_leave_out_markers_and_list_signs() -> None:

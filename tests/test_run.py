@@ -17,7 +17,7 @@ from corpus.index import current
 from eval import bench, run
 from eval.__main__ import main
 from eval.dataset import Record, Row
-from eval.run import History, InProcess, Judge, OverHttp, RunError, page_path, plain_text
+from eval.run import History, InProcess, Judge, OverHttp, RunError, page_path
 from eval.site import hugo
 from tests.conftest import Writer
 
@@ -181,15 +181,6 @@ def test_a_quote_from_another_article_does_not_stand(judge: Judge) -> None:
     row = scored(reply(page="/b"), judge)
     assert row["scores"]["quotes_verbatim"] == 0.0
     assert row["wrong_quotes"][0]["url"].startswith(f"{SITE}/b/")
-
-
-def test_quotes_are_compared_after_repair_and_without_markup() -> None:
-    text = plain_text(
-        '1. [§–¯3‘1](/a) *gjelder* &amp; <b>mer</b>\n> - sitat -- slutt...\n![bilde](x.svg "t") {{< kort >}}\n\n`<Header>`'
-    )
-    assert "§ 3-1 gjelder & mer sitat - slutt… " in text
-    assert "bilde" not in text.partition("§–")[0].partition("\n")[0].split("slutt")[1]
-    assert "<Header>" in text
 
 
 @pytest.mark.skipif(hugo() is None, reason="needs hugo")

@@ -22,7 +22,7 @@ from corpus.train import (
     train,
 )
 from eval import dataset
-from eval.validate import bank_faults
+from eval.dataset import bank_faults
 from tests.conftest import BLOG, ROOT
 
 ARTICLES = ROOT / "corpus" / "articles"
