@@ -2,8 +2,8 @@
 
 import argparse
 
+from assistant import HmsError
 from assistant.chat import Assistant
-from assistant.errors import HmsError
 from assistant.server import serve
 from assistant.settings import load
 

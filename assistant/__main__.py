@@ -8,9 +8,8 @@ import json
 import sys
 from dataclasses import asdict
 
-from assistant import phrases
+from assistant import HmsError, phrases
 from assistant.chat import Assistant
-from assistant.errors import HmsError
 from assistant.settings import load
 from assistant.types import Answer, Ask, Turn
 

@@ -2,7 +2,7 @@
 
 Understands, retrieves, answers and cites, as one LangChain chain; opens the index, and builds it first when there is none. Knows
 nothing of HTTP, Gradio or terminals. The place of a language model is `_answer`: everything before it finds, everything after it
-cites.
+cites. Without one, and whenever it fails, the articles' own words answer.
 """
 
 import logging
@@ -10,25 +10,34 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda
 from langchain_core.runnables.utils import AddableDict
 
-from assistant import phrases
-from assistant.cite import citation, corrected, law_quote, named_laws, notices, page_text, page_url, resolve
-from assistant.errors import HmsError, NotReadyError
-from assistant.extract import Draft, extract, tell
+from assistant import HmsError, NotReadyError, phrases
+from assistant.cite import (
+    ReaderPage,
+    citation,
+    named_laws,
+    notices,
+    page_text,
+    page_url,
+    reader_page,
+    resolve,
+)
+from assistant.extract import followups
 from assistant.question import Question, read
-from assistant.select import Selector
+from assistant.reply import Found, Replier, Reply, pages_at, writer
 from assistant.settings import Settings
-from assistant.types import Answer, Ask, Citation, Event, Outcome, Page, Passage, Pick
+from assistant.types import Answer, Ask, Citation, Event, Page, Passage, Turn
 from corpus import dense
 from corpus.article import ContentError
-from corpus.chunk import Chunk, body, section
+from corpus.chunk import body, section
 from corpus.index import LAW, Index, IndexFault, current, open_index, read_manifest
+from corpus.language import FOREIGN
 from corpus.rules import rules
 
 if TYPE_CHECKING:
@@ -38,35 +47,8 @@ log = logging.getLogger(__name__)
 FOUND = 20  # passages that an answer is made from
 NEAREST = 3  # articles named when there is no answer
 FOLLOWUPS = 3
-NUMBERING = re.compile(r"^(?:(?:seksjon|del|kapittel|steg)\s+\d+\s*:\s*|[\d.]+\s+)", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class ReaderPage:
-    """An article for the app's own reader page; `html` is safe to show."""
-
-    path: str
-    title: str
-    html: str
-    updated: str | None
-
-
-@dataclass(frozen=True)
-class Found:
-    """A question and its passages, best first."""
-
-    question: Question
-    passages: tuple[Passage, ...] = ()
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What is to be said, before its markers become citations."""
-
-    found: Found
-    outcome: Outcome
-    draft: Draft
-    model: str = "extractive"
+CONFIDENT = 2.0  # log-odds of there being an answer, from which on a question need not be rewritten
+READ = 8  # of them that a language model is given
 
 
 class Assistant:
@@ -77,12 +59,12 @@ class Assistant:
         self.status = "Starter"
         self.failed = False
         self._index: Index | None = None
-        self._selector: Selector | None = None
-        self._statutes: Statutes | None = None
+        self._replier: Replier | None = None
+        self._writer = writer(settings)
         self._loading = threading.Lock()
         self.chain: Runnable[Ask, AddableDict] = (
             RunnableLambda(self._retrieve, name="retrieve")
-            | RunnableLambda(self._answer, name="answer")
+            | RunnableGenerator(self._answer, name="answer")
             | RunnableGenerator(self._cite, name="cite")
         )
 
@@ -105,8 +87,8 @@ class Assistant:
                 index.warm()
                 rules()  # read now, so that the first answer need not wait
                 # Units are compared by the shipped embedder: dozens a question, too many for a slow one.
-                self._selector = Selector(dense.load() if self.settings.embedder else embedder, index.lexical)
-                self._statutes = self._open_statutes(embedder)
+                own = dense.load() if self.settings.embedder else embedder
+                self._replier = Replier(index, own, self._open_statutes(embedder), self._writer)
                 self._index = index
                 self.status = "Klar"
             except (IndexFault, ContentError, dense.EmbedderError) as error:
@@ -197,16 +179,19 @@ class Assistant:
         whole = AddableDict()
         for part in self.chain.stream(ask):
             whole += part
-            if "answer" in part:
-                yield Event("token", {"text": part["answer"]})
+            if "stage" in part:
+                yield Event("status", {"stage": part["stage"]})
+            if text := part.get("draft") or ("" if "draft" in whole else part.get("answer")):
+                yield Event("token", {"text": text})
             for each in part.get("citations", ()):
                 yield Event("citation", each)
+        whole = AddableDict({name: value for name, value in whole.items() if name not in ("draft", "stage")})
         yield Event("answer", Answer(**{**whole, "elapsed_ms": round(1000 * (time.perf_counter() - begun))}))
 
     def confidence(self, ask: Ask) -> float | None:
         """How sure it is that the articles answer (log-odds, 0 is the bound); None when nothing is searched for."""
         found = self._retrieve(ask)
-        return found.passages[0].ground if found.passages else None
+        return found.ground if found.passages else None
 
     def search(self, ask: Ask, limit: int = 10) -> list[dict[str, object]]:
         """The best passages for a question, best first, ranked as for asking. Raises QuestionError, NotReadyError."""
@@ -224,22 +209,8 @@ class Assistant:
 
     def page(self, path: str) -> ReaderPage | None:
         """An article for the reader page, or None when there is none at this path. Raises NotReadyError."""
-        from corpus.markdown import render
-
         article = self.index.article(path)
-        return (
-            None
-            if article is None
-            else ReaderPage(article.path, article.title, render(article.body, self._reader_link), article.updated)
-        )
-
-    def _reader_link(self, target: str) -> str | None:
-        """A link's target as the reader page has it: our own page for an article, nothing for a page that is not there."""
-        path, mark, heading = target.partition("#")
-        if path.startswith("/"):
-            known = path.rstrip("/") or "/"
-            return page_url("", known) + mark + heading if known in self.index.entries else None
-        return target if target.startswith(("https://", "http://", "mailto:", "#")) else None
+        return reader_page(article, self.index.entries) if article else None
 
     def retriever(self, limit: int = 10) -> "Retriever":
         """The same search as a LangChain retriever."""
@@ -253,59 +224,40 @@ class Assistant:
         question = read(ask)
         if question.kind in ("greeting", "vague", "refused"):
             return Found(question)
+        found = self._found(question, ask.history)
+        needs_rewriting = found.ground < CONFIDENT and (ask.history or question.language in FOREIGN)
+        rewritten = self._writer.rewrite(question, ask.history) if self._writer and needs_rewriting else ""
+        if not rewritten:
+            return found
+        return max(found, self._found(replace(question, rewritten=rewritten), ask.history), key=lambda each: each.ground)
+
+    def _found(self, question: Question, history: tuple[Turn, ...]) -> Found:
         from assistant.retrieve import with_opening
 
-        return Found(question, tuple(with_opening(self.index, self._passages(question, FOUND))))
+        return Found(question, tuple(with_opening(self.index, self._passages(question, FOUND))), history)
 
     def _passages(self, question: Question, limit: int) -> list[Passage]:
         from assistant.retrieve import passages
 
         return passages(self.index, question.search, limit, question.page)
 
-    def _answer(self, found: Found) -> Reply:
-        question = found.question
-        fixed: Mapping[str, tuple[Outcome, phrases.Phrase]] = {
-            "greeting": ("greeting", phrases.GREETING),
-            "vague": ("clarify", phrases.CLARIFY),
-            "refused": ("refused", phrases.REFUSED),
-        }
-        if question.kind in fixed:
-            outcome, phrase = fixed[question.kind]
-            return Reply(found, outcome, Draft(phrase[question.language]))
-        picks = self._picks(found)
-        draft = tell(picks, self._pages(pick.chunk.path for pick in picks))
-        if question.kind == "acute":
-            numbers = phrases.ACUTE[question.language]
-            said = corrected(draft.text, draft.sources, question.language)
-            more = f"\n\n{phrases.ACUTE_MORE[question.language]}\n\n{said}" if said else ""
-            return Reply(found, "acute", Draft(numbers + more, draft.sources))
-        if not draft.text:
-            return Reply(found, "not_covered", Draft(phrases.NOT_COVERED[question.language]))
-        framed = f"{phrases.FRAME[question.language]}\n\n{draft.text}".strip()
-        text = corrected(framed, draft.sources, question.language)
-        return Reply(found, "answered", self._with_law(Draft(text, draft.sources), question, picks))
+    def _answer(self, founds: Iterator[Found]) -> Iterator[AddableDict]:
+        """What is written as it comes ("draft", "stage"), and the Reply last."""
+        assert self._replier is not None
+        for found in founds:
+            for part in self._replier.reply(found):
+                yield AddableDict(reply=part) if isinstance(part, Reply) else AddableDict([part])
 
-    def _with_law(self, draft: Draft, question: Question, picks: Sequence[Pick]) -> Draft:
-        """The answer with the law's own words below it, when the laws are indexed and one of them is sure to be meant."""
-        passage = self._statutes.passage(question.search, picks) if self._statutes else None
-        if passage is None:
-            return draft
-        text, units = law_quote(passage.chunk, len(draft.sources) + 1, question.language)
-        return Draft(f"{draft.text}\n\n{text}", (*draft.sources, *((unit, passage.chunk) for unit in units)))
-
-    def _picks(self, found: Found) -> list[Pick]:
-        """What answers, in reading order; nothing when the passages are no ground for an answer."""
-        assert self._selector is not None
-        if not found.passages or found.passages[0].ground < 0:
-            return []
-        return extract(found.question.text, self._selector.picks(found.question, found.passages))
-
-    def _cite(self, replies: Iterator[Reply]) -> Iterator[AddableDict]:
-        for reply in replies:
+    def _cite(self, parts: Iterator[AddableDict]) -> Iterator[AddableDict]:
+        for part in parts:
+            reply: Reply | None = part.get("reply")
+            if reply is None:
+                yield part
+                continue
             question = reply.found.question
             text, used = resolve(reply.draft.text, len(reply.draft.sources))
             sources = [reply.draft.sources[number - 1] for number in used]
-            chunks = self._pages(chunk.path for _, chunk in sources)
+            chunks = pages_at(self.index, (chunk.path for _, chunk in sources))
             pages = {path: page_text(own, self.base_url) for path, own in chunks.items()}
             citations = [citation(number, unit, chunk, pages.get(chunk.path)) for number, (unit, chunk) in enumerate(sources, 1)]
             for piece in re.findall(r"\S+\s*", text):
@@ -317,34 +269,24 @@ class Assistant:
                 language=question.language,
                 citations=tuple(citations),
                 laws=named_laws(sources),
-                notices=notices(sources),
+                notices=(*reply.notices, *notices(sources)),
                 nearest=self._nearest(reply) if reply.outcome == "not_covered" else (),
                 followups=self._followups(reply, citations),
+                support=tuple(
+                    replace(each, citations=tuple(used.index(number) + 1 for number in each.citations if number in used))
+                    for each in reply.support
+                ),
                 model=reply.model,
                 index=self.index.manifest.id,
             )
-
-    def _pages(self, paths: Iterator[str]) -> dict[str, Sequence[Chunk]]:
-        return {path: self.index.page(path) for path in dict.fromkeys(paths) if path in self.index.entries}
 
     def _nearest(self, reply: Reply) -> tuple[Page, ...]:
         titles = {passage.chunk.path: passage.chunk.title for passage in reply.found.passages}
         return tuple(Page(page_url(self.base_url, path), title) for path, title in list(titles.items())[:NEAREST])
 
     def _followups(self, reply: Reply, citations: Sequence[Citation]) -> tuple[str, ...]:
-        """Questions that the articles can answer: examples before the talk has begun, then the cited article's other sections."""
+        """Questions that the articles can answer: examples before the talk has begun, then what the cited articles hold too."""
         if reply.outcome in ("greeting", "clarify", "refused"):
             return phrases.EXAMPLES[:FOLLOWUPS]
-        said = {each.section for each in citations}
-        asks: dict[str, None] = {}
-        for page in self._pages(chunk.path for _, chunk in reply.draft.sources).values():
-            for chunk in page:
-                heading = NUMBERING.sub("", section(chunk)).rstrip(":")
-                if chunk.headings and section(chunk) not in said and heading:
-                    asks[heading if heading.endswith("?") else f"{_short(chunk.title)}: {heading}"] = None
-        return tuple(asks)[:FOLLOWUPS]
-
-
-def _short(title: str) -> str:
-    """A title without its subtitle ("Hva er moms? Komplett guide" → "Hva er moms")."""
-    return re.split(r"[?|:]|\s–\s", title)[0].strip()
+        pages = pages_at(self.index, (chunk.path for _, chunk in reply.draft.sources)).values()
+        return tuple(dict.fromkeys(followups(pages, {each.section for each in citations})))[:FOLLOWUPS]

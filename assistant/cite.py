@@ -4,18 +4,18 @@ Pure: knows chunks and the text-fragment standard (wicg.github.io/scroll-to-text
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import accumulate
 from urllib.parse import quote
 
 from assistant import phrases
-from assistant.extract import plain
 from assistant.types import Citation, Law, Notice
 from corpus import law, rules
+from corpus.article import Article
 from corpus.chunk import Chunk, section
-from corpus.markdown import Unit
+from corpus.markdown import Unit, plain, render
 from corpus.normalise import repair
 
 READER = "/lest"  # the app's own reader pages, for articles that have no site of their own
@@ -142,6 +142,29 @@ def _claims(sources: Sequence[Source]) -> Iterator[tuple[int, rules.Claim]]:
 def page_url(base_url: str, path: str) -> str:
     """The address of an article's page, without a fragment; with no site of its own, the reader page."""
     return f"{base_url or READER}{quote(path)}{'/' if base_url and path != '/' else ''}"
+
+
+@dataclass(frozen=True)
+class ReaderPage:
+    """An article for the app's own reader page; `html` is safe to show."""
+
+    path: str
+    title: str
+    html: str
+    updated: str | None
+
+
+def reader_page(article: Article, known: Container[str]) -> ReaderPage:
+    """An article as the app shows it itself; links lead to our own page of an article, and nowhere when it is not `known`."""
+
+    def link(target: str) -> str | None:
+        path, mark, heading = target.partition("#")
+        if path.startswith("/"):
+            own = path.rstrip("/") or "/"
+            return page_url("", own) + mark + heading if own in known else None
+        return target if target.startswith(("https://", "http://", "mailto:", "#")) else None
+
+    return ReaderPage(article.path, article.title, render(article.body, link), article.updated)
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,11 @@ rewritten: what is said is the article's.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from assistant.types import Pick
-from corpus.chunk import Chunk, told
-from corpus.markdown import Unit
+from corpus.chunk import Chunk, section, told
+from corpus.markdown import Unit, plain
 from corpus.normalise import repair
 
 WORD_BUDGET = 80  # of an answer; longer ones are not read, shorter ones lack facts
@@ -20,11 +19,21 @@ ARTICLES = 3  # that an answer quotes: from more, the reader gets scraps
 KEEP = 6.0  # below the best unit's score a further unit is left out
 SIBLING = 0.5  # what a further item of a list that was begun has ahead, when a list is asked for
 WHOLE = 60  # words of a list that is told to its end once two of its items answer
+NUMBERING = re.compile(r"^(?:(?:seksjon|del|kapittel|steg)\s+\d+\s*:\s*|[\d.]+\s+)", re.IGNORECASE)
 YES_OR_NO = re.compile(r"(?:ja|nei)\b", re.IGNORECASE)
 ASKS_LIST = re.compile(
     r"\b(?:hvilke|kva for|hvordan|korleis|steg\w*|trinn\w*|liste\w*|which|what are|how (?:do|to|should|can)|steps)\b",
     re.IGNORECASE,
 )
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A unit of a chunk that may go into the answer. `score` is comparable within one question only; higher is better."""
+
+    unit: Unit
+    chunk: Chunk
+    score: float
 
 
 @dataclass(frozen=True)
@@ -168,6 +177,15 @@ def _wording(unit: Unit) -> str:
     return " – ".join([f"**{named[0]}**", *(["; ".join(named[1:])] if named[1:] else [])])
 
 
-def plain(text: str) -> str:
-    """A text as Markdown that shows it as it stands."""
-    return re.sub(r"([\\`*_\[\]<>])", r"\\\1", text)
+def followups(pages: Iterable[Sequence[Chunk]], said: Container[str]) -> Iterator[str]:
+    """Questions that the cited articles can answer: their sections other than those that were quoted."""
+    for page in pages:
+        for chunk in page:
+            heading = NUMBERING.sub("", section(chunk)).rstrip(":")
+            if chunk.headings and section(chunk) not in said and heading:
+                yield heading if heading.endswith("?") else f"{_short(chunk.title)}: {heading}"
+
+
+def _short(title: str) -> str:
+    """A title without its subtitle ("Hva er moms? Komplett guide" → "Hva er moms")."""
+    return re.split(r"[?|:]|\s–\s", title)[0].strip()

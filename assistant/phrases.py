@@ -1,4 +1,4 @@
-"""Every fixed sentence that the assistant says to a reader, in bokmål, nynorsk and English."""
+"""Every fixed sentence that the assistant says to a reader, in each language that it answers in."""
 
 from collections.abc import Mapping
 
@@ -8,11 +8,17 @@ NOT_COVERED: Phrase = {
     "nb": "Artiklene sier ikke noe om dette. Jeg lar heller være å svare enn å gjette.",
     "nn": "Artiklane seier ikkje noko om dette. Eg lèt heller vere å svare enn å gjette.",
     "en": "The articles do not say anything about this, and I would rather not answer than guess.",
+    "pl": "Artykuły nic o tym nie mówią. Wolę nie odpowiadać, niż zgadywać.",
+    "lt": "Straipsniuose apie tai nieko nerašoma. Verčiau neatsakysiu, nei spėliosiu.",
+    "uk": "У статтях про це нічого не сказано. Краще не відповідати, ніж здогадуватися.",
 }
 NEAREST: Phrase = {
     "nb": "Disse artiklene ligger nærmest:",
     "nn": "Desse artiklane ligg nærast:",
     "en": "These articles come closest:",
+    "pl": "Najbliższe tematycznie artykuły:",
+    "lt": "Artimiausi straipsniai:",
+    "uk": "Найближчі за темою статті:",
 }
 GREETING: Phrase = {
     "nb": "Hei! Jeg svarer på spørsmål om HMS, arbeidsliv og regnskap ut fra artiklene våre, og viser hvor svaret står. "
@@ -21,16 +27,29 @@ GREETING: Phrase = {
     "Kva lurer du på?",
     "en": "Hello! I answer questions on health and safety, working life and accounting from our articles, "
     "and show where the answer stands. What would you like to know?",
+    "pl": "Cześć! Odpowiadam na pytania o BHP, życie zawodowe i księgowość na podstawie naszych artykułów i pokazuję, "
+    "gdzie jest odpowiedź. O co chcesz zapytać?",
+    "lt": "Sveiki! Atsakau į klausimus apie darbų saugą, darbo teisę ir apskaitą pagal mūsų straipsnius ir parodau, kur "
+    "yra atsakymas. Ko norėtumėte paklausti?",
+    "uk": "Вітаю! Я відповідаю на запитання про охорону праці, трудове життя та бухгалтерію за нашими статтями й "
+    "показую, де стоїть відповідь. Про що хочете запитати?",
 }
 CLARIFY: Phrase = {
     "nb": "Hva gjelder det? Skriv gjerne litt mer, for eksempel hvilken regel, konto eller situasjon du tenker på.",
     "nn": "Kva gjeld det? Skriv gjerne litt meir, til dømes kva regel, konto eller situasjon du tenkjer på.",
     "en": "What is it about? Please tell a little more, for instance which rule, account or situation you have in mind.",
+    "pl": "O co chodzi? Napisz trochę więcej, na przykład o jaką zasadę, konto lub sytuację pytasz.",
+    "lt": "Apie ką klausiate? Parašykite šiek tiek daugiau, pavyzdžiui, apie kokią taisyklę, sąskaitą ar situaciją.",
+    "uk": "Про що йдеться? Напишіть трохи більше, наприклад, яке правило, рахунок чи ситуацію ви маєте на увазі.",
 }
 REFUSED: Phrase = {
     "nb": "Det kan jeg ikke hjelpe med. Jeg svarer bare på spørsmål om HMS, arbeidsliv og regnskap ut fra artiklene.",
     "nn": "Det kan eg ikkje hjelpe med. Eg svarar berre på spørsmål om HMS, arbeidsliv og rekneskap ut frå artiklane.",
     "en": "I cannot help with that. I only answer questions on health and safety, working life and accounting from the articles.",
+    "pl": "W tym nie mogę pomóc. Odpowiadam tylko na pytania o BHP, życie zawodowe i księgowość na podstawie artykułów.",
+    "lt": "Su tuo padėti negaliu. Atsakau tik į klausimus apie darbų saugą, darbo teisę ir apskaitą pagal straipsnius.",
+    "uk": "З цим я не можу допомогти. Я відповідаю лише на запитання про охорону праці, трудове життя та бухгалтерію за "
+    "статтями.",
 }
 ACUTE: Phrase = {
     "nb": "**Er noen skadd eller i fare nå? Ring 113 (ambulanse), 110 (brann) eller 112 (politi).** "
@@ -39,33 +58,91 @@ ACUTE: Phrase = {
     "Hald linja open og følg råda du får. Treng du nokon å snakke med, ring Mental Helse på 116 123.",
     "en": "**Is somebody hurt or in danger now? Call 113 (ambulance), 110 (fire) or 112 (police).** "
     "Stay on the line and do as you are told. If you need somebody to talk to, call Mental Helse on 116 123.",
+    "pl": "**Czy ktoś jest teraz ranny lub w niebezpieczeństwie? Zadzwoń: 113 (karetka), 110 (straż pożarna) lub 112 "
+    "(policja).** Nie rozłączaj się i wykonuj polecenia. Jeśli potrzebujesz rozmowy, zadzwoń do Mental Helse: 116 "
+    "123.",
+    "lt": "**Ar kas nors dabar sužeistas arba pavojuje? Skambinkite 113 (greitoji), 110 (gaisrinė) arba 112 "
+    "(policija).** Nepadėkite ragelio ir darykite, kaip sakoma. Jei reikia pasikalbėti, skambinkite Mental Helse "
+    "116 123.",
+    "uk": "**Хтось поранений або в небезпеці зараз? Телефонуйте 113 (швидка), 110 (пожежна) або 112 (поліція).** "
+    "Залишайтеся на лінії та робіть, як вам кажуть. Якщо потрібно поговорити, телефонуйте Mental Helse 116 123.",
 }
 ACUTE_MORE: Phrase = {
     "nb": "Dette sier artiklene:",
     "nn": "Dette seier artiklane:",
     "en": "This is what the articles say:",
+    "pl": "Oto co mówią artykuły:",
+    "lt": "Štai kas rašoma straipsniuose:",
+    "uk": "Ось що сказано в статтях:",
 }
 # Before quotes that are in another language than the question; it cites the first of them.
 FRAME: Phrase = {
     "nb": "",
     "nn": "Dette seier artiklane, på bokmål: [1]",
     "en": "This is what the articles say, in Norwegian: [1]",
+    "pl": "Oto co mówią artykuły, po norwesku: [1]",
+    "lt": "Štai kas rašoma straipsniuose norvegų kalba: [1]",
+    "uk": "Ось що сказано в статтях норвезькою: [1]",
 }
 # Before an answer whose article has another figure than the law.
 CORRECTION: Phrase = {
     "nb": "**{says}** ({basis}); «{quote}» i artikkelen er utdatert.",
     "nn": "**{says}** ({basis}); «{quote}» i artikkelen er utdatert.",
     "en": "**The rule today, in Norwegian: {says}** ({basis}); “{quote}” in the article is outdated.",
+    "pl": "**Obecna zasada, po norwesku: {says}** ({basis}); „{quote}” w artykule jest nieaktualne.",
+    "lt": "**Dabartinė taisyklė norvegų kalba: {says}** ({basis}); „{quote}“ straipsnyje yra pasenę.",
+    "uk": "**Чинне правило, норвезькою: {says}** ({basis}); «{quote}» у статті застаріло.",
 }
-SINCE: Phrase = {"nb": ", siden {date}", "nn": ", sidan {date}", "en": ", since {date}"}
-OUTDATED: Phrase = {"nb": "utdatert", "nn": "utdatert", "en": "outdated"}
+SINCE: Phrase = {
+    "nb": ", siden {date}",
+    "nn": ", sidan {date}",
+    "en": ", since {date}",
+    "pl": ", od {date}",
+    "lt": ", nuo {date}",
+    "uk": ", з {date}",
+}
+OUTDATED: Phrase = {
+    "nb": "utdatert",
+    "nn": "utdatert",
+    "en": "outdated",
+    "pl": "nieaktualne",
+    "lt": "pasenę",
+    "uk": "застаріло",
+}
 # Before a law's own words, below what the articles say.
 STATUTE: Phrase = {
     "nb": "**Loven selv sier** ({name}):",
     "nn": "**Lova sjølv seier** ({name}):",
     "en": "**The law itself says, in Norwegian** ({name}):",
+    "pl": "**Sama ustawa mówi, po norwesku** ({name}):",
+    "lt": "**Pats įstatymas sako, norvegų kalba** ({name}):",
+    "uk": "**Сам закон каже, норвезькою** ({name}):",
 }
-SEARCHING: Phrase = {"nb": "Leter i artiklene", "nn": "Leitar i artiklane", "en": "Searching the articles"}
+SEARCHING: Phrase = {
+    "nb": "Leter i artiklene",
+    "nn": "Leitar i artiklane",
+    "en": "Searching the articles",
+    "pl": "Szukam w artykułach",
+    "lt": "Ieškau straipsniuose",
+    "uk": "Шукаю в статтях",
+}
+CHECKING: Phrase = {
+    "nb": "Kontrollerer svaret mot kildene",
+    "nn": "Kontrollerer svaret mot kjeldene",
+    "en": "Checking the answer against its sources",
+    "pl": "Sprawdzam odpowiedź ze źródłami",
+    "lt": "Tikrinu atsakymą pagal šaltinius",
+    "uk": "Перевіряю відповідь за джерелами",
+}
+# After a sentence of a model whose sources bear it in part.
+PARTLY: Phrase = {
+    "nb": "delvis støttet av kilden",
+    "nn": "delvis støtta av kjelda",
+    "en": "partly supported by the source",
+    "pl": "częściowo potwierdzone w źródle",
+    "lt": "šaltinis patvirtina iš dalies",
+    "uk": "джерело підтверджує частково",
+}
 EXAMPLES: tuple[str, ...] = (
     "Hvor mange ansatte må vi være før vi trenger verneombud?",
     "Hvem betaler for bedriftshelsetjenesten?",
@@ -74,3 +151,22 @@ EXAMPLES: tuple[str, ...] = (
     "Hva dekker yrkesskadeforsikringen?",
     "Hva er internkontroll?",
 )
+
+# Why an answer is in the articles' own words although there is a model.
+FALLBACK = {
+    "key": "Språkmodellen avviste nøkkelen",
+    "model": "Språkmodellen finnes ikke hos leverandøren",
+    "unreachable": "Språkmodellen kan ikke nås",
+    "timeout": "Språkmodellen svarte ikke i tide",
+    "busy": "Språkmodellen har for mye å gjøre",
+    "budget": "Dagens kvote for språkmodellen er brukt opp",
+    "filtered": "Språkmodellen ville ikke svare",
+    "cut": "Svaret fra språkmodellen ble avbrutt",
+    "empty": "Språkmodellen ga ikke noe svar",
+    "unmarked": "Svaret fra språkmodellen viste ikke til kildene",
+    "language": "Språkmodellen svarte på et annet språk",
+    "repeats": "Svaret fra språkmodellen gjentok seg selv",
+    "unsupported": "For mye av svaret fra språkmodellen sto ikke i kildene",
+    "fault": "Språkmodellen ga en feil",
+}
+INSTEAD = "{reason}; dette er artiklenes egne ord."

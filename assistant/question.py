@@ -13,15 +13,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-from assistant.errors import QuestionError
+from assistant import QuestionError
 from assistant.types import Ask, Audience
-from corpus.language import STOP, words
+from corpus.language import FOREIGN, STOP, in_norwegian, words
 
 MAX_QUESTION = 2_000  # characters
 MAX_TURNS = 20
 MAX_TURN = 4_000  # characters
 
 Kind = Literal["search", "greeting", "vague", "refused", "acute"]
+LANGUAGES = ("nb", "nn", "en", *FOREIGN)
+ASKING = 3  # words of a sentence that asks for something
 
 
 def _any(*alternatives: str) -> str:
@@ -88,6 +90,15 @@ NYNORSK = frozenset(
     " gjer gjere arbeidstakar arbeidsgjevar verksemd verksemda føretak tilsette rekneskap kvifor korleis sjølv høgt nye".split()
 ) - {"blir", "skal", "nye"}
 BOKMAAL = frozenset("ikke hva hvordan hvorfor hvem hvor jeg fra noen noe mye være en et det hvilken hvilke når".split())
+POLISH = frozenset(
+    "czy jak ile kto kiedy gdzie jaki jaka jakie nie jest są mam muszę musi mogę może można się dla przez przed w z za od po mnie"
+    " mój moja mi szef praca pracy".split()
+)
+LITHUANIAN = frozenset(
+    "ar kaip kiek kas kada kur kokia kokie koks yra nėra turi turiu galiu gali galima reikia privalo man mano mane ir už apie per"
+    " darbas darbo darbe".split()
+)
+MEANT = 2  # Norwegian words that a foreign one is searched by
 # Words that say nothing about the topic: a question of these alone is asked back, or understood from the turn before.
 EMPTY = frozenset(
     """
@@ -109,8 +120,8 @@ POINTING = re.compile(
 class Question:
     """A question as the rest of the house reads it.
 
-    `text` is what was asked; `before` the earlier user turns that it needs to be understood (most often ""); `search` both
-    together. `language` is "nb", "nn" or "en": the language of the frame around the quotes.
+    `text` is what was asked; `before` the earlier user turns that it needs to be understood (most often ""). `language` is one of
+    LANGUAGES: that of the frame around the quotes. `rewritten` is the whole question in Norwegian when a model has put it so.
     """
 
     text: str
@@ -119,11 +130,20 @@ class Question:
     before: str = ""
     role: Audience | None = None
     page: str | None = None
+    rewritten: str = ""
 
     @property
     def search(self) -> str:
-        """The text to search for."""
-        return f"{self.before} {self.text}".strip()
+        """The text to search for: the question after the turns that it needs, in Norwegian or English."""
+        return self.rewritten or _norwegian(f"{self.before} {self.text}".strip(), self.language)
+
+    @property
+    def asks(self) -> str:
+        """The part of `search` that asks, "" when all of it does: a story's other sentences tell what it is about."""
+        sentences = re.split(r"(?<=[.?!])\s+", self.rewritten or _norwegian(self.text, self.language))
+        asking = [each for each in sentences if each.endswith("?")] or sentences[-1:]
+        part = " ".join(asking) if len(sentences) > 1 else sentences[0] if self.before and not self.rewritten else ""
+        return part if len(part.split()) >= ASKING else ""
 
 
 def read(ask: Ask) -> Question:
@@ -141,7 +161,8 @@ def read(ask: Ask) -> Question:
         fault = f"Et innlegg i samtalen er på {longest} tegn, men kan ha høyst {MAX_TURN}; begynn en ny samtale."
         raise QuestionError(fault, "history")
     before = context(text, [clean(turn.content) for turn in ask.history if turn.role == "user"])
-    return Question(text, language(text), kind(text, bool(before)), before, ask.role, ask.page)
+    spoken = language(text)
+    return Question(text, spoken, kind(_norwegian(text, spoken), bool(before)), before, ask.role, ask.page)
 
 
 def clean(text: str) -> str:
@@ -150,9 +171,24 @@ def clean(text: str) -> str:
     return " ".join("".join(" " if kind in ("Cc", "Zl", "Zp") else c for c, kind in kinds if kind not in ("Cf", "Cs")).split())
 
 
+def _norwegian(text: str, language: str) -> str:
+    """A text in one of FOREIGN read word by word, with its stops; others as they are."""
+    if language not in FOREIGN:
+        return text
+    sentences = re.split(r"(?<=[.?!])\s+", text)
+    read = (" ".join(" ".join(word[:MEANT]) for word in in_norwegian(each, language)) for each in sentences)
+    return " ".join(f"{told}{each[-1:] if each[-1:] in '.?!' else ''}" for told, each in zip(read, sentences, strict=True))
+
+
 def language(text: str) -> str:
-    """The question's language by its function words; bokmål when in doubt."""
+    """The question's language by its letters and function words; bokmål when in doubt."""
     found = set(words(text))
+    if len(re.findall(r"[а-яіїєґ]", text.lower())) > len(text) / 3:
+        return "uk"
+    for spoken, marks, letters in (("pl", POLISH, "ąćęłńśźż"), ("lt", LITHUANIAN, "ąčęėįšųūž")):
+        own = len(found & marks) + min(2, sum(letter in letters for letter in text.lower()))
+        if own >= 2 and own > len(found & (BOKMAAL | NYNORSK | ENGLISH)):
+            return spoken
     english, nynorsk, bokmaal = (len(found & marks) for marks in (ENGLISH, NYNORSK, BOKMAAL))
     if english >= 2 and english > nynorsk + bokmaal:
         return "en"

@@ -16,9 +16,10 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 
 from assistant import rerank
+from assistant.extract import Pick
 from assistant.question import language
 from assistant.rerank import Candidates
-from assistant.types import Passage, Pick
+from assistant.types import Passage
 from corpus import law, rules
 from corpus.chunk import body, full_text, section
 from corpus.index import Index

@@ -11,18 +11,23 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from assistant.question import Question
-from assistant.types import Passage, Pick
+from assistant.extract import Pick
+from assistant.types import Passage
 from corpus.chunk import section, told
 from corpus.dense import Embedder
 from corpus.language import in_bokmaal
 from corpus.lexical import Lexical
 from corpus.markdown import Unit
 
+if TYPE_CHECKING:
+    from assistant.question import Question
+
 READ = 14  # passages that are searched for units
+ASKING = 2.0  # how much the part that asks counts beside the whole question (eval/LOG.md, 2026-11-26)
 FAINT = 1e-4  # of the best passage's share; below that all are alike
 WEIGHTS: Mapping[str, float] = {
     "alone": -0.333,  # cosine of the unit …
@@ -116,13 +121,13 @@ class Selector:
         self._embedder = embedder
         self._lexical = lexical
 
-    def picks(self, question: Question, passages: Sequence[Passage]) -> list[Pick]:
+    def picks(self, question: "Question", passages: Sequence[Passage]) -> list[Pick]:
         """The units of the best passages that say something, with their scores; in the passages' order."""
         places = self.places(question, passages[:READ])
         scores = self.scores(question, places) if places else ()
         return [Pick(place.unit, place.passage.chunk, float(score)) for place, score in zip(places, scores, strict=True)]
 
-    def places(self, question: Question, passages: Sequence[Passage]) -> list[Place]:
+    def places(self, question: "Question", passages: Sequence[Passage]) -> list[Place]:
         """The units of the passages that say something."""
         asked = self._weights(question)
         return [
@@ -133,18 +138,18 @@ class Selector:
             if self._tells(unit, asked)
         ]
 
-    def scores(self, question: Question, places: Sequence[Place]) -> np.ndarray:
+    def scores(self, question: "Question", places: Sequence[Place]) -> np.ndarray:
         """How much speaks for each place: higher is better, comparable within one question."""
         columns = self.evidence(question, places)
         return np.asarray(sum(WEIGHTS[name] * columns[name] for name in WEIGHTS))
 
-    def evidence(self, question: Question, places: Sequence[Place]) -> dict[str, np.ndarray]:
+    def evidence(self, question: "Question", places: Sequence[Place]) -> dict[str, np.ndarray]:
         """The pieces of evidence by name, an array over the places each. There must be a place."""
         texts = [told(place.unit) for place in places]
         placed = [f"{_headings(place.passage)} {text}" for place, text in zip(places, texts, strict=True)]
         headings = {place.passage.chunk.id: _headings(place.passage) for place in places}
         chunks = np.array([list(headings).index(place.passage.chunk.id) for place in places])
-        asked = self._embedder.queries([in_bokmaal(question.search)])[0]
+        asked = self._asked(question)
         near = self._embedder.documents([*texts, *placed, *headings.values()]) @ asked
         alone, under, heads = np.split(near, [len(texts), 2 * len(texts)])
         return {
@@ -157,7 +162,14 @@ class Selector:
             **_kinds(question.text, [place.unit for place in places]),
         }
 
-    def _words(self, question: Question, texts: Sequence[str], headings: Sequence[str]) -> dict[str, np.ndarray]:
+    def _asked(self, question: "Question") -> np.ndarray:
+        """The question as a vector of unit length, leaning towards the part of it that asks."""
+        parts = [in_bokmaal(part) for part in (question.search, question.asks) if part]
+        whole, *asking = self._embedder.queries(parts)
+        vector = np.asarray(whole + ASKING * asking[0] if asking else whole)
+        return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-6))
+
+    def _words(self, question: "Question", texts: Sequence[str], headings: Sequence[str]) -> dict[str, np.ndarray]:
         """What the units hold of the question's words, by themselves and with their headings, and what they add."""
         weights = self._weights(question)
         total = max(sum(weights.values()), 1e-6)
@@ -174,7 +186,7 @@ class Selector:
             "new": np.array([sum(term not in weights for term in terms) for terms in own], dtype=float),
         }
 
-    def _weights(self, question: Question) -> dict[str, float]:
+    def _weights(self, question: "Question") -> dict[str, float]:
         meant = self._lexical.analyzer.meant(question.search, question.language == "en")
         return {term: weight * self._lexical.rarity(term) for term, weight in meant.items() if self._lexical.knows(term)}
 

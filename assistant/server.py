@@ -25,8 +25,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from assistant import HmsError, NotReadyError, QuestionError
 from assistant.chat import Assistant
-from assistant.errors import HmsError, NotReadyError, QuestionError
 from assistant.settings import Settings
 from assistant.types import Answer, Ask, Audience, Citation, Event, Turn
 from assistant.ui import day, mount

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from assistant.errors import SettingError
+from assistant import SettingError
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -41,6 +41,19 @@ def _port(value: str) -> int:
     return int(value)
 
 
+def _number(value: str) -> int:
+    if not value.isascii() or not value.isdigit() or int(value) < 1:
+        raise ValueError("et heltall større enn 0")
+    return int(value)
+
+
+def _model(value: str) -> str:
+    provider, mark, name = value.partition(":")
+    if not (provider and mark and name):
+        raise ValueError("leverandør:modell, for eksempel ollama:qwen3 eller openai:gpt-5")
+    return value
+
+
 @dataclass(frozen=True)
 class Settings:
     """What a running assistant may be told from outside."""
@@ -49,6 +62,11 @@ class Settings:
     index: Path = _setting(ROOT / "index", Path, "folder of the search index")
     base_url: str = _setting("", _address, "site that citations link to; empty: the app's own reader pages")
     embedder: str = _setting("", str, "empty: the shipped one; else any sentence-transformers name or folder")
+    model: str = _setting("", _model, "empty: answer without a language model; else `provider:model` as LangChain names it")
+    model_url: str = _setting("", _address, "address of an OpenAI-compatible or Ollama server; empty: the provider's own")
+    model_seconds: int = _setting(60, _number, "time limit of a model's answer, in seconds")
+    model_tokens: int = _setting(800, _number, "length of a model's answer at most, in tokens")
+    model_daily_tokens: int = _setting(2_000_000, _number, "tokens a day, then answers come without the model")
     host: str = _setting("127.0.0.1", str, "address to serve on")
     port: int = _setting(7860, _port, "port to serve on")
 

@@ -1,7 +1,7 @@
 """The words that the parts say to each other, as frozen data without behaviour.
 
-`Turn` and a question go in, `Passage`s are found, of which `Pick`s are made, and an `Answer` with its `Citation`s comes out. The
-JSON names of `Answer` are public interface (see README, "The answer"); renaming a field here changes the contract.
+`Turn` and a question go in, `Passage`s are found, and an `Answer` with its `Citation`s comes out. The JSON names of `Answer` are
+public interface (see README, "The answer"); renaming a field here changes the contract.
 """
 
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from corpus.chunk import Chunk
-from corpus.markdown import Unit
 
 Role = Literal["user", "assistant"]
 Outcome = Literal["answered", "not_covered", "clarify", "greeting", "refused", "acute"]
 Audience = Literal["ansatt", "verneombud", "leder", "regnskap"]
+Verdict = Literal["støttet", "delvis", "ikke funnet"]
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,6 @@ class Passage:
 
 
 @dataclass(frozen=True)
-class Pick:
-    """A unit of a chunk that may go into the answer. `score` is comparable within one question only; higher is better."""
-
-    unit: Unit
-    chunk: Chunk
-    score: float
-
-
-@dataclass(frozen=True)
 class Citation:
     """Where a marker `[number]` points: `quote` stands verbatim (after text repair) in the article at `url`."""
 
@@ -87,6 +78,15 @@ class Notice:
 
 
 @dataclass(frozen=True)
+class Checked:
+    """A sentence of a language model, what it cites, and whether that bears it; what is not found stands in no answer."""
+
+    sentence: str
+    verdict: Verdict
+    citations: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Page:
     """An article as a link: for `nearest` and for lists of sources."""
 
@@ -111,6 +111,7 @@ class Answer:
     model: str = "extractive"
     index: str = ""
     elapsed_ms: int = 0
+    support: tuple[Checked, ...] = ()
 
 
 @dataclass(frozen=True)

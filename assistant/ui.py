@@ -10,13 +10,14 @@ from datetime import date
 from html import escape
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from assistant import phrases
-from assistant.chat import Assistant
+from assistant import HmsError, phrases
 from assistant.cite import MARKER
-from assistant.errors import HmsError
 from assistant.types import Answer, Ask, Citation, Notice, Turn
+
+if TYPE_CHECKING:
+    from assistant.chat import Assistant
 
 log = logging.getLogger(__name__)
 WEB = Path(__file__).resolve().parent / "web"
@@ -29,7 +30,7 @@ Message = dict[str, Any]
 Shown = tuple[Any, ...]  # values of the outputs, in the order of `_outputs`
 
 
-def mount(app: Any, assistant: Assistant) -> Any:
+def mount(app: Any, assistant: "Assistant") -> Any:
     """The app with the chat page at `/`."""
     import gradio as gr
 
@@ -51,7 +52,7 @@ def mount(app: Any, assistant: Assistant) -> Any:
     )
 
 
-def build(assistant: Assistant) -> Any:
+def build(assistant: "Assistant") -> Any:
     """The Gradio page."""
     import gradio as gr
 
@@ -98,7 +99,7 @@ def build(assistant: Assistant) -> Any:
     return page.queue(api_open=False, default_concurrency_limit=AT_ONCE)
 
 
-def converse(assistant: Assistant, question: str, history: list[Message]) -> Iterator[Shown]:
+def converse(assistant: "Assistant", question: str, history: list[Message]) -> Iterator[Shown]:
     """What the page shows while a question is answered, step by step."""
     before = _turns(history)
     history = [*history, {"role": "user", "content": question}]
@@ -209,7 +210,7 @@ def _link(url: str, text: str) -> str:
     return f'<a href="{escape(url)}" target="_blank" rel="noopener">{escape(text)}</a>'
 
 
-def _status(assistant: Assistant) -> str:
+def _status(assistant: "Assistant") -> str:
     if assistant.ready:
         return ""
     kind = "failed" if assistant.failed else "waiting"

@@ -3,17 +3,24 @@
 Knows Norwegian word forms; knows nothing of articles or rankings. Terms are Snowball stems of lower-case words with stop words
 out, and beside them what stemming would lose: law names, account numbers, § references, the parts of compounds. Nynorsk and
 dialect are read as bokmål. The lists lie in words/: nynorsk.tsv (word, bokmål), abbreviations.tsv (short, long, "caps" when only
-capitals count) and english.tsv (word or phrase, Norwegian words).
+capitals count), english.tsv (word or phrase, Norwegian words), little.tsv (English words that search does without), and one for
+each of FOREIGN (beginnings of words, "=" before a whole one; Norwegian words, the most usual first).
 """
 
 import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 # "§ 3-1", "§ 14 A", "§ 2 A-1", "§ 3-3c": a letter may stand apart only when it is a capital ("§ 3-1 i loven" ends before "i").
 WORD = re.compile(r"§+\s*\d+(?:\s?[A-Z]\b)?(?:-\d+)?(?:\s[A-Z]\b|[a-z]\b)?|\d+(?:[.,]\d+)*|[^\W\d_]+(?:-[^\W\d_]+)*")
+
+# As WORD, with what a claim is held against its source by: amounts with their thousands apart, signs of percent, apostrophes.
+TOKEN = re.compile(
+    r"§+\s*\d+(?:\s?[A-Z]\b)?(?:-\d+)?(?:\s[A-Z]\b|[a-z]\b)?|\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?:,\d+)?(?!\d)"
+    r"|\d+(?:[.,]\d+)*(?:-\d+)?|%|[^\W\d_]+(?:['’ʼ-][^\W\d_]+)*"
+)
 
 # Function words carry no topic; question words are handled by the answerer, which reads the question itself.
 STOP = frozenset(
@@ -40,6 +47,7 @@ PARTS = dict(
     """.split()
 )
 PART = re.compile("|".join(PARTS))
+FOREIGN = {"pl": "polish", "lt": "lithuanian", "uk": "ukrainian"}  # languages that are read by the beginnings of their words
 LISTS = Path(__file__).resolve().parent / "words"
 
 # What a question may have meant, by how sure it is (eval/LOG.md, 2026-11-25).
@@ -109,6 +117,61 @@ def bokmaal(word: str) -> str:
 def in_bokmaal(text: str) -> str:
     """A text with its nynorsk and dialect words as bokmål has them; the rest stays."""
     return WORD.sub(lambda match: match[0] if (own := bokmaal(low := match[0].lower())) == low else own, text)
+
+
+def in_norwegian(text: str, language: str) -> list[tuple[str, ...]]:
+    """A text word by word, each as the Norwegian words that it may stand for; what no list holds stands for itself."""
+    parts = [re.sub(r"[§\s]+", "", match[0].lower()) for match in TOKEN.finditer(text)]
+    if language not in ("en", *FOREIGN):
+        return [(bokmaal(part),) for part in parts]
+    return list(_glossed(parts, _english_at if language == "en" else functools.partial(_foreign_at, FOREIGN[language])))
+
+
+def _glossed(parts: Sequence[str], at: Callable[[Sequence[str]], tuple[int, str]]) -> Iterator[tuple[str, ...]]:
+    """The words from left to right by a list, the longest phrases first; `at` gives how many words are read, and as what."""
+    place = 0
+    while place < len(parts):
+        size, norwegian = at(parts[place : place + PHRASE + 1])
+        yield tuple(norwegian.split()) if size else (parts[place],)
+        place += max(size, 1)
+
+
+def _english_at(parts: Sequence[str]) -> tuple[int, str]:
+    for size in range(len(parts), 0, -1):
+        for form in english_forms(" ".join(parts[:size])):
+            for name in ("little", "english"):
+                if norwegian := listed(name).get(form):
+                    return size, norwegian
+    return 0, ""
+
+
+def _foreign_at(language: str, parts: Sequence[str]) -> tuple[int, str]:
+    found = (0, "")
+    for begin in _beginnings(parts[0]):
+        for phrase, norwegian in _phrases(language).get(begin, ()):
+            own = parts[: len(phrase)]
+            if len(own) == len(phrase) > found[0] and all(map(_begins, own, phrase)):
+                found = (len(phrase), norwegian)
+    return found
+
+
+def _beginnings(word: str) -> Iterator[str]:
+    """The whole word, then its beginnings, the longest first."""
+    yield "=" + word
+    yield from (word[:size] for size in range(len(word), 0, -1))
+
+
+def _begins(word: str, begin: str) -> bool:
+    return word == begin[1:] if begin[0] == "=" else word.startswith(begin)
+
+
+@functools.cache
+def _phrases(language: str) -> Mapping[str, list[tuple[list[str], str]]]:
+    """The entries of a list by the beginning of their first word."""
+    found: dict[str, list[tuple[list[str], str]]] = {}
+    for phrase, norwegian in listed(language).items():
+        found.setdefault(phrase.split()[0], []).append((phrase.split(), norwegian))
+    return found
 
 
 class Analyzer:

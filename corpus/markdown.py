@@ -334,3 +334,8 @@ def _parser() -> "MarkdownIt":
     from markdown_it import MarkdownIt
 
     return MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+
+def plain(text: str) -> str:
+    """A text as Markdown that shows it as it stands."""
+    return re.sub(r"([\\`*_\[\]<>])", r"\\\1", text)

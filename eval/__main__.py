@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _told(error: Exception) -> bool:
     """Whether an error is a sentence for the reader. Imported here: `bench` is to stay small and needs none of them."""
-    from assistant.errors import HmsError
+    from assistant import HmsError
     from corpus.article import ContentError
     from corpus.index import IndexFault
     from eval.bench import BenchError
@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     bank.add_argument("--apart", type=Path, nargs="*", default=[], metavar="FILE.jsonl", help="what is measured with")
     bank.set_defaults(run=_bank)
     fit = commands.add_parser("fit", help="fit the weights of assistant/ again, to be put into its code")
-    fit.add_argument("what", choices=("ranking", "units", "ground", "signs"))
+    fit.add_argument("what", choices=("ranking", "units", "ground", "support", "signs"))
     fit.add_argument("blog", type=Path, nargs="?", default=SHARED / "blog" / "content", metavar="CONTENT_DIR")
     fit.add_argument(
         "--embedder", default="", metavar="DIR", help="one that has not seen the questions (default: the shipped one)"

@@ -21,11 +21,12 @@ from assistant import rerank
 from assistant import select as units
 from assistant.question import Question, language, pieces, read
 from assistant.retrieve import candidates, passages, with_opening
+from assistant.support import Checker
 from assistant.types import Ask, Turn
 from corpus import dense
 from corpus.article import Article, read_content
 from corpus.build import build
-from corpus.chunk import Chunk
+from corpus.chunk import Chunk, from_json
 from corpus.index import Index, open_index
 from eval import dataset
 from eval.dataset import Record, Row
@@ -37,6 +38,7 @@ HERE = Path(__file__).resolve().parent
 CORPUS = HERE.parent / "corpus"
 PLAIN, TELLING = 15_000, 8_000  # ordinary questions beside the messages; pieces that are kept for each kind
 SEED = 20261125
+RIGHT = ("right", "paraphrase", "translation")  # labels of sentences that their passages bear
 OTHERS = 900  # questions on articles that are not among the shipped ones, as negatives
 
 
@@ -62,11 +64,14 @@ class Asked:
 
 
 def fit(what: str, blog: Path, embedder: str) -> str:
-    """The weights of the "ranking", of the "units" or of the "ground" for an answer, as code; or the table of "signs"."""
+    """As code the weights of the "ranking", of the "units", of the "ground" for an answer or of the "support" of sentences; or
+    the table of "signs"."""
     if what == "signs":
         return signs()
     model = dense.load(embedder)
     with tempfile.TemporaryDirectory(prefix="hms-fit-") as place:
+        if what == "support":
+            return support(_opened(CORPUS / "articles", Path(place) / "shipped", model))
         index = _opened(blog, Path(place) / "blog", model)
         if what == "ranking":
             return as_code(weights(list(ranking(index, dataset.read(HERE / "questions" / "dev.jsonl"))), each=False))
@@ -253,6 +258,37 @@ def signs() -> str:
         columns[label] = {"": float(model.intercept_[0]), **dict(zip(names, model.coef_[0].tolist(), strict=True))}
     acute, attack = columns["acute"], columns["attack"]
     return "\n".join(f"{piece}\t{acute.get(piece, 0.0):.3f}\t{attack.get(piece, 0.0):.3f}" for piece in sorted({*acute, *attack}))
+
+
+def sentences(index: Index, split: str) -> Iterator[tuple[Row, str, Mapping[str, float]]]:
+    """The sentences of eval/questions/scripts.jsonl, each with its language and the evidence that what it cites bears it."""
+    checker = Checker(index.embedder, index.lexical)
+    chunks = {
+        chunk.id: chunk for chunk in map(from_json, (HERE / "questions" / "scripts-passages.jsonl").read_bytes().splitlines())
+    }
+    for answer in rows(HERE / "questions" / "scripts.jsonl"):
+        for row in answer["sentences"] if answer["split"] == split else ():
+            given = [chunks[key] for key in answer["passages"]]
+            yield row, answer["lang"], checker.evidence(row["text"], answer["lang"], given, row["cites"])[0]
+
+
+def support(index: Index) -> str:
+    """The weights of the check of sentences, their base, and the bounds above which 92 and 80 of 100 right ones are."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    told = list(sentences(index, "tune"))
+    table, right = (
+        np.array([list(evidence.values()) for *_, evidence in told]),
+        np.array([row["label"] in RIGHT for row, *_ in told]),
+    )
+    scaler = StandardScaler().fit(table)
+    model = LogisticRegression(C=0.05, max_iter=5_000, class_weight="balanced").fit(scaler.transform(table), right)
+    own = model.coef_[0] / scaler.scale_
+    scores = model.decision_function(scaler.transform(table))[right]
+    base, bounds = float(model.intercept_[0] - (own * scaler.mean_).sum()), np.quantile(scores, (0.08, 0.2))
+    named = {name: round(float(value), 3) for name, value in zip(told[0][2], own, strict=True)}
+    return f"{as_code(named)}\nbase {base:.3f}, bounds {bounds.round(2)}"
 
 
 def rows(file: Path) -> list[Row]:

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-from assistant import settings
+from assistant import HmsError, settings
 from assistant.chat import Assistant
 from assistant.cite import READER
-from assistant.errors import HmsError
 from assistant.types import Ask, Turn
 from corpus.article import Article, read_contents
 from corpus.index import current, read_manifest

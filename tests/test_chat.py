@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from assistant import phrases
+from assistant import HmsError, NotReadyError, QuestionError, phrases
 from assistant.chat import Assistant
 from assistant.cite import MARKER
-from assistant.errors import HmsError, NotReadyError, QuestionError
 from assistant.retrieve import PER_ARTICLE
 from assistant.settings import Settings
 from assistant.types import Answer, Ask, Citation, Turn

@@ -1,7 +1,6 @@
 """Picking an answer: what comes first, what is left out, how it is told."""
 
-from assistant.extract import HARD_LIMIT, KEEP, UNITS, arrange, choose, complete, tell
-from assistant.types import Pick
+from assistant.extract import HARD_LIMIT, KEEP, UNITS, Pick, arrange, choose, complete, tell
 from corpus.chunk import Chunk
 from corpus.markdown import Unit
 

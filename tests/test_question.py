@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.errors import QuestionError
+from assistant import QuestionError
 from assistant.question import clean, context, kind, language, pieces, read
 from assistant.types import Ask, Turn
 from tests.conftest import ROOT

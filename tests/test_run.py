@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from assistant.errors import QuestionError
+from assistant import QuestionError
 from corpus.build import build
 from corpus.dense import load
 from corpus.index import current

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from assistant import HmsError
 from assistant.chat import Assistant
-from assistant.errors import HmsError
 from assistant.server import MAX_BODY, MAX_CHAT_BODY, UNEXPECTED, create_app, serve
 from assistant.settings import Settings
 from assistant.types import Answer, Ask, Event
@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 
 ANSWER = [
     "id", "question", "outcome", "answer", "language", "citations", "laws", "notices", "nearest", "followups", "model", "index",
-    "elapsed_ms",
+    "elapsed_ms", "support",
 ]  # fmt: skip
 
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from assistant import settings
-from assistant.errors import HmsError, SettingError
+from assistant import HmsError, SettingError, settings
 from assistant.settings import ROOT, Settings, dotenv, load
 
 
