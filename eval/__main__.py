@@ -141,8 +141,8 @@ def _target(options: argparse.Namespace) -> "tuple[Target, list[Path]]":
 
 
 def _judge(options: argparse.Namespace, target: "Target", contents: list[Path]) -> "Judge":
+    from eval.metrics import build_site
     from eval.run import Judge, RunError
-    from eval.site import build_site
 
     site: Path | None = options.site
     if site and not target.base_url:

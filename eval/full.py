@@ -39,7 +39,6 @@ from corpus.index import Index, open_index
 from eval import dataset, metrics, run
 from eval.dataset import Record, Row
 from eval.report import Report
-from eval.site import build_site
 
 HERE = Path(__file__).resolve().parent
 QUESTIONS = HERE / "questions"
@@ -87,7 +86,7 @@ def measure(
 def asked(content: Path, questions: Path, out: Path, progress: Callable[[int, int], None]) -> list[Row]:
     """The scored rows of a question file over a content folder, links judged against its built site."""
     build([content], out / "index", dense.load(), SITE)
-    site = build_site(content, out / "site")
+    site = metrics.build_site(content, out / "site")
     target = run.InProcess(out / "index")
     run.run(dataset.read(questions), target, run.Judge([content], site, SITE), out, progress)
     return [*run.read_rows(out).values()]

@@ -20,7 +20,6 @@ from corpus.article import Article, read_contents
 from corpus.index import current, read_manifest
 from eval import metrics
 from eval.dataset import Record, Row
-from eval.site import fault
 
 History = list[dict[str, str]]
 Scores = dict[str, float | None]
@@ -228,7 +227,7 @@ class Judge:
         return bool(quote) and quote in self._plain[path]
 
     def _link_fault(self, url: str) -> str | None:
-        return fault(self._site, url, self._base_url) if self._site else None
+        return metrics.fault(self._site, url, self._base_url) if self._site else None
 
 
 # Reporting

@@ -21,7 +21,7 @@ import pytest
 from assistant.chat import Assistant
 from assistant.settings import Settings
 from assistant.types import Ask
-from eval.site import build_site
+from eval.metrics import build_site
 from tests.conftest import BLOG, ROOT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

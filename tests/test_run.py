@@ -17,8 +17,8 @@ from corpus.index import current
 from eval import bench, run
 from eval.__main__ import main
 from eval.dataset import Record, Row
+from eval.metrics import build_site, hugo
 from eval.run import History, InProcess, Judge, OverHttp, RunError, page_path
-from eval.site import hugo
 from tests.conftest import Writer
 
 SITE = "https://x.no/under"
@@ -185,8 +185,6 @@ def test_a_quote_from_another_article_does_not_stand(judge: Judge) -> None:
 
 @pytest.mark.skipif(hugo() is None, reason="needs hugo")
 def test_links_are_checked_against_the_built_site(content: Writer, tmp_path: Path) -> None:
-    from eval.site import build_site
-
     judge = Judge(site=build_site(content({"amu/index.md": BODY}), tmp_path / "site"), base_url=SITE)
     assert scored(reply(), judge)["scores"]["links_valid"] == 1.0
     row = scored(reply(page="/b"), judge)
