@@ -46,6 +46,8 @@ def text(answer: Answer) -> str:
     """An answer as plain text, its sources below."""
     lines = [answer.answer]
     lines += [f"\n! {notice.message}" for notice in answer.notices]
+    left_out = [each.sentence for each in answer.support if each.verdict == "ikke funnet"]
+    lines += [f"\n! Utelatt, ikke funnet i kildene: {sentence}" for sentence in left_out]
     if answer.nearest:
         lines += ["", phrases.NEAREST[answer.language], *(f"  - {page.title}\n    {page.url}" for page in answer.nearest)]
     if answer.citations:

@@ -138,7 +138,7 @@ def tell(picks: Sequence[Pick], pages: Mapping[str, Sequence[Chunk]]) -> Draft:
         if pick.unit.lead and not (before and _sibling(pick, [before])):
             lines += ["", _lead(pick, pages[pick.chunk.path], sources), ""]
         sources.append((pick.unit, pick.chunk))
-        said = f"{_asked(pick, len(sources))}{_wording(pick.unit)} [{len(sources)}]"
+        said = f"{_asked(pick, len(sources))}{wording(pick.unit)} [{len(sources)}]"
         if pick.unit.kind != "sentence":
             lines += [*([""] if before and before.unit.kind == "sentence" else []), f"- {said}"]
         elif before and before.unit.kind == "sentence" and before.chunk.headings == pick.chunk.headings:
@@ -166,7 +166,7 @@ def _lead(pick: Pick, page: Sequence[Chunk], sources: list[tuple[Unit, Chunk]]) 
     return f"{pick.unit.lead} [{number}]"
 
 
-def _wording(unit: Unit) -> str:
+def wording(unit: Unit) -> str:
     """How a unit is said: a row with its column names, the rest as it stands. What Markdown would read as markup is escaped."""
     if unit.kind == "code":
         return plain("; ".join(repair(unit.raw).split("\n")).replace(":;", ":"))

@@ -34,6 +34,7 @@ REWRITTEN = 300  # characters of a rewritten question
 LONGEST = 8_000  # characters of an answer that are read; what comes after is not
 A_TOKEN = 3  # characters of Norwegian that are about a token, for models that do not count
 STAND = 2 / 3  # share of the sentences that must be borne by their sources
+SAYS = 3  # words of a sentence that says something
 REPEATED = 3  # times that a sentence may not stand in an answer
 MARKER = re.compile(r"\[(\d{1,3})\]")
 GROUP = re.compile(r"[\[【]{1,2}\s*(\d{1,3}(?:\s*[,;]\s*\d{1,3}){0,9})\s*[\]】]{1,2}(?:\([^\s()]{0,200}\))?")
@@ -311,7 +312,7 @@ def sentences_of(text: str) -> list[Sentence]:
         bullet = BULLET.match(line)
         whole = line[bullet.end() :] if bullet else re.sub(r"^\s*#+\s*", "", line)
         begins = "- " if bullet else ""
-        for start, end in sentences(whole):
+        for start, end in _joined(whole, sentences(whole)):
             cited = tuple(dict.fromkeys(int(each) for each in MARKER.findall(whole[start:end])))
             if own := " ".join(re.sub(r"\s*\[\d{1,3}\]", "", whole[start:end]).split()):
                 found.append(Sentence(own, cited, begins, number))
@@ -323,6 +324,19 @@ def sentences_of(text: str) -> list[Sentence]:
             near = next((one for one in neighbours if one.cited and (one.line == each.line or each.text.endswith(":"))), None)
             found[place] = Sentence(each.text, near.cited if near else (), each.begins, each.line)
     return found
+
+
+def _joined(text: str, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The spans of sentences, each too short to say something ("Nei.", "Trinn: 1.") together with the one after it."""
+    begun: int | None = None
+    end = 0
+    for start, end in spans:
+        begun = start if begun is None else begun
+        if len(text[begun:end].split()) >= SAYS:
+            yield begun, end
+            begun = None
+    if begun is not None:
+        yield begun, end
 
 
 def _draft(

@@ -8,16 +8,16 @@ NOT_COVERED: Phrase = {
     "nb": "Artiklene sier ikke noe om dette. Jeg lar heller være å svare enn å gjette.",
     "nn": "Artiklane seier ikkje noko om dette. Eg lèt heller vere å svare enn å gjette.",
     "en": "The articles do not say anything about this, and I would rather not answer than guess.",
-    "pl": "Artykuły nic o tym nie mówią. Wolę nie odpowiadać, niż zgadywać.",
+    "pl": "W artykułach nie ma nic na ten temat. Wolę nie odpowiadać, niż zgadywać.",
     "lt": "Straipsniuose apie tai nieko nerašoma. Verčiau neatsakysiu, nei spėliosiu.",
-    "uk": "У статтях про це нічого не сказано. Краще не відповідати, ніж здогадуватися.",
+    "uk": "У статтях про це нічого не сказано. Я краще не відповідатиму, ніж гадатиму.",
 }
 NEAREST: Phrase = {
     "nb": "Disse artiklene ligger nærmest:",
     "nn": "Desse artiklane ligg nærast:",
     "en": "These articles come closest:",
     "pl": "Najbliższe tematycznie artykuły:",
-    "lt": "Artimiausi straipsniai:",
+    "lt": "Artimiausi pagal temą straipsniai:",
     "uk": "Найближчі за темою статті:",
 }
 GREETING: Phrase = {
@@ -27,29 +27,32 @@ GREETING: Phrase = {
     "Kva lurer du på?",
     "en": "Hello! I answer questions on health and safety, working life and accounting from our articles, "
     "and show where the answer stands. What would you like to know?",
-    "pl": "Cześć! Odpowiadam na pytania o BHP, życie zawodowe i księgowość na podstawie naszych artykułów i pokazuję, "
-    "gdzie jest odpowiedź. O co chcesz zapytać?",
-    "lt": "Sveiki! Atsakau į klausimus apie darbų saugą, darbo teisę ir apskaitą pagal mūsų straipsnius ir parodau, kur "
-    "yra atsakymas. Ko norėtumėte paklausti?",
-    "uk": "Вітаю! Я відповідаю на запитання про охорону праці, трудове життя та бухгалтерію за нашими статтями й "
-    "показую, де стоїть відповідь. Про що хочете запитати?",
+    "pl": "Dzień dobry! Odpowiadam na pytania o BHP, sprawy pracownicze i księgowość na podstawie naszych artykułów "
+    "i wskazuję, gdzie znajduje się odpowiedź. O co chcesz zapytać?",
+    "lt": "Sveiki! Atsakau į klausimus apie darbuotojų saugą ir sveikatą, darbo santykius ir apskaitą pagal mūsų straipsnius "
+    "ir nurodau, kur rasti atsakymą. Ko norėtumėte paklausti?",
+    "uk": "Вітаю! Я відповідаю на запитання про охорону праці, трудові відносини та бухгалтерський облік на основі наших "
+    "статей і вказую, де саме знайти відповідь. Про що хочете запитати?",
 }
 CLARIFY: Phrase = {
     "nb": "Hva gjelder det? Skriv gjerne litt mer, for eksempel hvilken regel, konto eller situasjon du tenker på.",
     "nn": "Kva gjeld det? Skriv gjerne litt meir, til dømes kva regel, konto eller situasjon du tenkjer på.",
     "en": "What is it about? Please tell a little more, for instance which rule, account or situation you have in mind.",
-    "pl": "O co chodzi? Napisz trochę więcej, na przykład o jaką zasadę, konto lub sytuację pytasz.",
-    "lt": "Apie ką klausiate? Parašykite šiek tiek daugiau, pavyzdžiui, apie kokią taisyklę, sąskaitą ar situaciją.",
-    "uk": "Про що йдеться? Напишіть трохи більше, наприклад, яке правило, рахунок чи ситуацію ви маєте на увазі.",
+    "pl": "Czego dotyczy pytanie? Napisz, proszę, trochę więcej, na przykład jaką zasadę, jakie konto lub jaką sytuację "
+    "masz na myśli.",
+    "lt": "Apie ką klausiate? Parašykite šiek tiek daugiau, pavyzdžiui, kokią taisyklę, sąskaitą ar situaciją turite omenyje.",
+    "uk": "Чого стосується запитання? Напишіть, будь ласка, трохи докладніше: наприклад, яке правило, який рахунок чи яку "
+    "ситуацію ви маєте на увазі.",
 }
 REFUSED: Phrase = {
     "nb": "Det kan jeg ikke hjelpe med. Jeg svarer bare på spørsmål om HMS, arbeidsliv og regnskap ut fra artiklene.",
     "nn": "Det kan eg ikkje hjelpe med. Eg svarar berre på spørsmål om HMS, arbeidsliv og rekneskap ut frå artiklane.",
     "en": "I cannot help with that. I only answer questions on health and safety, working life and accounting from the articles.",
-    "pl": "W tym nie mogę pomóc. Odpowiadam tylko na pytania o BHP, życie zawodowe i księgowość na podstawie artykułów.",
-    "lt": "Su tuo padėti negaliu. Atsakau tik į klausimus apie darbų saugą, darbo teisę ir apskaitą pagal straipsnius.",
-    "uk": "З цим я не можу допомогти. Я відповідаю лише на запитання про охорону праці, трудове життя та бухгалтерію за "
-    "статтями.",
+    "pl": "W tym nie mogę pomóc. Odpowiadam tylko na pytania o BHP, sprawy pracownicze i księgowość na podstawie artykułów.",
+    "lt": "Čia padėti negaliu. Atsakau tik į klausimus apie darbuotojų saugą ir sveikatą, darbo santykius ir apskaitą pagal "
+    "straipsnius.",
+    "uk": "Із цим я не можу допомогти. Я відповідаю лише на запитання про охорону праці, трудові відносини та бухгалтерський "
+    "облік на основі статей.",
 }
 ACUTE: Phrase = {
     "nb": "**Er noen skadd eller i fare nå? Ring 113 (ambulanse), 110 (brann) eller 112 (politi).** "
@@ -58,14 +61,15 @@ ACUTE: Phrase = {
     "Hald linja open og følg råda du får. Treng du nokon å snakke med, ring Mental Helse på 116 123.",
     "en": "**Is somebody hurt or in danger now? Call 113 (ambulance), 110 (fire) or 112 (police).** "
     "Stay on the line and do as you are told. If you need somebody to talk to, call Mental Helse on 116 123.",
-    "pl": "**Czy ktoś jest teraz ranny lub w niebezpieczeństwie? Zadzwoń: 113 (karetka), 110 (straż pożarna) lub 112 "
-    "(policja).** Nie rozłączaj się i wykonuj polecenia. Jeśli potrzebujesz rozmowy, zadzwoń do Mental Helse: 116 "
-    "123.",
-    "lt": "**Ar kas nors dabar sužeistas arba pavojuje? Skambinkite 113 (greitoji), 110 (gaisrinė) arba 112 "
-    "(policija).** Nepadėkite ragelio ir darykite, kaip sakoma. Jei reikia pasikalbėti, skambinkite Mental Helse "
+    "pl": "**Czy ktoś jest teraz ranny lub w niebezpieczeństwie? Dzwoń: 113 (pogotowie), 110 (straż pożarna) lub 112 "
+    "(policja).** Nie rozłączaj się i stosuj się do wskazówek. Jeśli chcesz z kimś porozmawiać, zadzwoń do Mental Helse: "
     "116 123.",
-    "uk": "**Хтось поранений або в небезпеці зараз? Телефонуйте 113 (швидка), 110 (пожежна) або 112 (поліція).** "
-    "Залишайтеся на лінії та робіть, як вам кажуть. Якщо потрібно поговорити, телефонуйте Mental Helse 116 123.",
+    "lt": "**Ar dabar kas nors sužeistas arba kam nors gresia pavojus? Skambinkite 113 (greitoji pagalba), 110 (gaisrinė) "
+    "arba 112 (policija).** Nepadėkite ragelio ir laikykitės gautų nurodymų. Jei jums reikia su kuo nors pasikalbėti, "
+    "skambinkite į „Mental Helse“ tel. 116 123.",
+    "uk": "**Хтось зараз поранений або в небезпеці? Телефонуйте 113 (швидка), 110 (пожежна) або 112 (поліція).** "
+    "Залишайтеся на лінії та виконуйте вказівки. Якщо вам потрібно з кимось поговорити, телефонуйте до Mental Helse: "
+    "116 123.",
 }
 ACUTE_MORE: Phrase = {
     "nb": "Dette sier artiklene:",
@@ -80,18 +84,18 @@ FRAME: Phrase = {
     "nb": "",
     "nn": "Dette seier artiklane, på bokmål: [1]",
     "en": "This is what the articles say, in Norwegian: [1]",
-    "pl": "Oto co mówią artykuły, po norwesku: [1]",
-    "lt": "Štai kas rašoma straipsniuose norvegų kalba: [1]",
-    "uk": "Ось що сказано в статтях норвезькою: [1]",
+    "pl": "Oto co mówią artykuły (po norwesku): [1]",
+    "lt": "Štai kas rašoma straipsniuose (norvegų kalba): [1]",
+    "uk": "Ось що сказано в статтях (норвезькою): [1]",
 }
 # Before an answer whose article has another figure than the law.
 CORRECTION: Phrase = {
     "nb": "**{says}** ({basis}); «{quote}» i artikkelen er utdatert.",
     "nn": "**{says}** ({basis}); «{quote}» i artikkelen er utdatert.",
     "en": "**The rule today, in Norwegian: {says}** ({basis}); “{quote}” in the article is outdated.",
-    "pl": "**Obecna zasada, po norwesku: {says}** ({basis}); „{quote}” w artykule jest nieaktualne.",
-    "lt": "**Dabartinė taisyklė norvegų kalba: {says}** ({basis}); „{quote}“ straipsnyje yra pasenę.",
-    "uk": "**Чинне правило, норвезькою: {says}** ({basis}); «{quote}» у статті застаріло.",
+    "pl": "**Obecnie obowiązuje (po norwesku): {says}** ({basis}); „{quote}” w artykule jest nieaktualne.",
+    "lt": "**Šiuo metu galioja (norvegų kalba): {says}** ({basis}); straipsnyje nurodyta „{quote}“ jau nebegalioja.",
+    "uk": "**Зараз діє таке правило (норвезькою): {says}** ({basis}); «{quote}» у статті — застаріла інформація.",
 }
 SINCE: Phrase = {
     "nb": ", siden {date}",
@@ -106,7 +110,7 @@ OUTDATED: Phrase = {
     "nn": "utdatert",
     "en": "outdated",
     "pl": "nieaktualne",
-    "lt": "pasenę",
+    "lt": "nebegalioja",
     "uk": "застаріло",
 }
 # Before a law's own words, below what the articles say.
@@ -114,9 +118,9 @@ STATUTE: Phrase = {
     "nb": "**Loven selv sier** ({name}):",
     "nn": "**Lova sjølv seier** ({name}):",
     "en": "**The law itself says, in Norwegian** ({name}):",
-    "pl": "**Sama ustawa mówi, po norwesku** ({name}):",
-    "lt": "**Pats įstatymas sako, norvegų kalba** ({name}):",
-    "uk": "**Сам закон каже, норвезькою** ({name}):",
+    "pl": "**Sama ustawa stanowi, po norwesku** ({name}):",
+    "lt": "**Pačiame įstatyme norvegų kalba rašoma** ({name}):",
+    "uk": "**У самому законі норвезькою сказано** ({name}):",
 }
 SEARCHING: Phrase = {
     "nb": "Leter i artiklene",
@@ -130,9 +134,9 @@ CHECKING: Phrase = {
     "nb": "Kontrollerer svaret mot kildene",
     "nn": "Kontrollerer svaret mot kjeldene",
     "en": "Checking the answer against its sources",
-    "pl": "Sprawdzam odpowiedź ze źródłami",
+    "pl": "Sprawdzam zgodność odpowiedzi ze źródłami",
     "lt": "Tikrinu atsakymą pagal šaltinius",
-    "uk": "Перевіряю відповідь за джерелами",
+    "uk": "Звіряю відповідь із джерелами",
 }
 # After a sentence of a model whose sources bear it in part.
 PARTLY: Phrase = {
@@ -140,8 +144,8 @@ PARTLY: Phrase = {
     "nn": "delvis støtta av kjelda",
     "en": "partly supported by the source",
     "pl": "częściowo potwierdzone w źródle",
-    "lt": "šaltinis patvirtina iš dalies",
-    "uk": "джерело підтверджує частково",
+    "lt": "šaltinis tai patvirtina tik iš dalies",
+    "uk": "джерело підтверджує це частково",
 }
 EXAMPLES: tuple[str, ...] = (
     "Hvor mange ansatte må vi være før vi trenger verneombud?",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from assistant.generate import Writer
     from assistant.retrieve import Statutes
 
-READ = 8  # passages that a language model is given
+READ = 14  # passages that a language model is given, as many as an answer without one is made from
 
 
 @dataclass(frozen=True)

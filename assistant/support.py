@@ -2,9 +2,8 @@
 references and negations, who must do what, and the rest of its words.
 
 Knows sentences, passages, words and vectors; knows nothing of language models. A sentence in another language is read word by
-word as Norwegian first (`corpus.language.in_norwegian`). Every piece of evidence compares the sentence with the unit of the cited
-passages that is nearest to it, or with all of them; the weights were fitted on answers with known faults, half of them kept aside
-(eval/questions/scripts.jsonl, `python -m eval fit support`; eval/LOG.md, 2026-11-26).
+word as Norwegian first. Every piece of evidence compares it with the unit of the cited passages that is nearest, or with all of
+them; the weights were fitted on answers with known faults, half of them kept aside (`python -m eval fit support`).
 """
 
 import functools
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from assistant.extract import wording
 from assistant.types import Verdict
 from corpus import law
 from corpus.chunk import Chunk, told
@@ -55,7 +55,7 @@ PARTLY, FOUND = -0.13, 0.55
 NEAREST = 3  # units of the cited passages that a sentence is held against
 UNKNOWN = 3.0  # rarity of a word that no article holds
 
-Words = Sequence[tuple[str, ...]]
+Words = Sequence[tuple[str, ...]]  # for each word, the Norwegian ones that it may stand for
 Source = tuple[int, Chunk, Unit]  # a unit of a passage, and the passage's number
 TABLES: Mapping[str, Any] = yaml.safe_load(Path(__file__).with_name("support.yaml").read_text("utf-8"))
 NUMBERS: Mapping[str, float] = TABLES["numbers"]
@@ -106,7 +106,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Support:
-    """How far the cited passages bear a sentence, and the unit of each that bears it best, by the passage's number."""
+    """How far the cited passages bear a sentence (log-odds), and the unit of each that bears it best, by its number."""
 
     score: float
     units: Mapping[int, Unit]
@@ -128,7 +128,10 @@ class Checker:
     def check(self, sentence: str, language: str, passages: Sequence[Chunk], cited: Sequence[int]) -> Support:
         """Judge a sentence without its markers; `cited` are numbers of `passages`, counted from 1, one at least."""
         evidence, best = self.evidence(sentence, language, passages, cited)
-        return Support(BASE + sum(WEIGHTS[name] * evidence[name] for name in WEIGHTS), best)
+        units = ((number, unit) for number in cited for unit in passages[number - 1].units)
+        copied = {number: unit for number, unit in units if _letters(sentence) in (_letters(unit.text), _letters(wording(unit)))}
+        score = math.inf if copied else BASE + sum(WEIGHTS[name] * evidence[name] for name in WEIGHTS)
+        return Support(score, {**best, **copied})
 
     def evidence(
         self, sentence: str, language: str, passages: Sequence[Chunk], cited: Sequence[int]
@@ -179,6 +182,10 @@ class Checker:
 
     def _rarity(self, term: str) -> float:
         return self._lexical.rarity(term) if self._lexical.knows(term) else UNKNOWN
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text).lower()
 
 
 def _headings(chunk: Chunk) -> str:
@@ -233,11 +240,9 @@ def _figures_in(said: Words) -> list[Figure]:
 
 def _unit(following: Words) -> str:
     """What a figure counts, from the words after it; a month is a unit of its own."""
-    for each in following:
-        for word in each:
-            if unit := word if word in MONTHS else next((name for name, rule in UNITS.items() if rule.match(word)), ""):
-                return unit
-    return ""
+    words = [word for each in following for word in each]
+    units = (word if word in MONTHS else next((name for name, rule in UNITS.items() if rule.match(word)), "") for word in words)
+    return next(filter(None, units), "")
 
 
 def _compared(before: str, after: str) -> set[str]:
@@ -281,19 +286,18 @@ def _figures(own: Told, texts: Sequence[Told], above: Sequence[Told]) -> dict[st
         other_unit += bool(figure.unit and units and figure.unit not in units)
         if figure.compared and compared and not figure.compared & compared:
             other_bound += bool({UPWARD[name] for name in figure.compared} & {UPWARD[name] for name in compared})
-    best = texts[0]
     return {
         "missing_figures": float(sum(figure.value not in values for figure in own.figures)),
         "other_unit": other_unit,
         "other_bound": other_bound,
-        "other_period": float(bool(own.periods - best.periods and best.periods - own.periods)),
-        "other_month": float(bool(own.months - best.months and best.months)),
+        "other_period": float(bool(own.periods - texts[0].periods and texts[0].periods - own.periods)),
+        "other_month": float(bool(own.months - texts[0].months and texts[0].months)),
     }
 
 
 def _references(sentence: str, own: Told, nearest: Unit, texts: Sequence[Told]) -> dict[str, float]:
     """Paragraphs that the cited passages do not name; laws and paragraphs other than the nearest unit's."""
-    known = {paragraph for each in texts for paragraph in each.paragraphs}
+    known = [paragraph for each in texts for paragraph in each.paragraphs]
     named, best = ({(each.law, each.paragraph) for each in law.references(text) if each.law} for text in (sentence, nearest.text))
     return {
         "missing_paragraphs": sum(not any(p.startswith(k) or k.startswith(p) for k in known) for p in own.paragraphs),

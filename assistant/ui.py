@@ -5,7 +5,7 @@ Knows how an Answer is shown; knows nothing of how it comes about. Everything fr
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from html import escape
 from itertools import groupby
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from assistant import HmsError, phrases
 from assistant.cite import MARKER
-from assistant.types import Answer, Ask, Citation, Notice, Turn
+from assistant.types import Answer, Ask, Checked, Citation, Notice, Turn
 
 if TYPE_CHECKING:
     from assistant.chat import Assistant
@@ -113,6 +113,9 @@ def converse(assistant: "Assistant", question: str, history: list[Message]) -> I
                 steps += 1
                 if steps % WORDS_A_STEP == 0:
                     yield ("", [*history, _said(text)], NO_SOURCES, *_suggest(()))
+            elif event.name == "status" and text and not isinstance(event.data, Answer | Citation):
+                stage = f'<h2>Kilder</h2><p class="quiet" role="status">{escape(str(event.data["stage"]))} …</p>'
+                yield ("", [*history, _said(text)], stage, *_suggest(()))
             elif isinstance(event.data, Answer):
                 said = event.data
                 yield ("", [*history, _said(linked(said))], sources_html(said), *_suggest(said.followups))
@@ -168,6 +171,8 @@ def sources_html(answer: Answer) -> str:
     if answer.laws:
         links = ", ".join(_link(each.url, each.text) for each in answer.laws)
         parts.append(f'<p class="laws">Lover og forskrifter i svaret: {links}</p>')
+    if answer.support:
+        parts.append(_checked(answer.support))
     if answer.nearest:
         parts.append(f"<p>{escape(phrases.NEAREST[answer.language])}</p><ul>")
         parts += [f"<li>{_link(page.url, page.title)}</li>" for page in answer.nearest]
@@ -178,6 +183,18 @@ def sources_html(answer: Answer) -> str:
 def _warning(notice: Notice) -> str:
     """A notice, with a link to the law where it names one."""
     return f"{escape(notice.message)} {_link(notice.url, 'Se lovteksten') if notice.url else ''}".rstrip()
+
+
+def _checked(support: Sequence[Checked]) -> str:
+    """The check of a language model's sentences, those that were left out among them."""
+    stands = sum(each.verdict == "støttet" for each in support)
+    told = "".join(
+        f'<li class="{each.verdict.split()[0]}"><strong>{VERDICTS[each.verdict]}</strong> {escape(each.sentence)} '
+        f"{''.join(f'[{number}]' for number in each.citations)}</li>"
+        for each in support
+    )
+    summary = f"Kontroll av svaret: {stands} av {len(support)} setninger er støttet av kildene"
+    return f'<details class="checked"><summary>{summary}</summary><ul>{told}</ul></details>'
 
 
 def _section(title: str, section: str, updated: str | None, quotes: Iterable[Citation]) -> str:
@@ -218,6 +235,7 @@ def _status(assistant: "Assistant") -> str:
 
 
 HEADER = f"<header><h1>{TITLE}</h1><p>Svar om HMS, arbeidsliv og regnskap – med kilder du kan åpne og lese selv.</p></header>"
+VERDICTS = {"støttet": "✓ Støttet:", "delvis": "≈ Delvis støttet:", "ikke funnet": "✗ Utelatt, ikke funnet i kildene:"}
 WELCOME = "Still et spørsmål, eller velg et av forslagene under."
 UNEXPECTED = "Noe gikk galt hos oss, og spørsmålet ble ikke besvart; prøv igjen om litt."
 # Gradio has no Norwegian for some labels, and follows the browser's language for the rest. Labels come and go with the messages.
