@@ -103,6 +103,7 @@ FLUFF = re.compile(
     r"for (?:mer|en|et|å)\b.*\bse)\b",
     re.IGNORECASE,
 )  # words about the article itself
+QUOTED = re.compile(r"[\"“”«'‘’][^\"“”«»]+[\"“”»'‘’][.,:;]?")  # what others say, as in a list of misunderstandings
 NAVIGATION = re.compile(r"\b(?:relatert\w*|intern lenking|se også|les (?:mer|også)|videre lesning)\b", re.IGNORECASE)  # headings
 
 
@@ -191,8 +192,9 @@ class Selector:
         return {term: weight * self._lexical.rarity(term) for term, weight in meant.items() if self._lexical.knows(term)}
 
     def _tells(self, unit: Unit, asked: Mapping[str, float]) -> bool:
-        """Whether a unit says something: no lead-in, no question, no pointer to further reading, no echo of what was asked."""
-        if unit.text.endswith((":", "?")) or FLUFF.match(unit.text):
+        """Whether a unit says something: no lead-in, no question, no quoted claim, no pointer to further reading, no echo of
+        what was asked."""
+        if unit.text.endswith((":", "?")) or FLUFF.match(unit.text) or QUOTED.fullmatch(unit.text):
             return False
         return any(term not in asked for term in self._lexical.analyzer.terms(unit.text))
 

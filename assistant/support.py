@@ -58,7 +58,7 @@ UNKNOWN = 3.0  # rarity of a word that no article holds
 Words = Sequence[tuple[str, ...]]  # for each word, the Norwegian ones that it may stand for
 Source = tuple[int, Chunk, Unit]  # a unit of a passage, and the passage's number
 TABLES: Mapping[str, Any] = yaml.safe_load(Path(__file__).with_name("support.yaml").read_text("utf-8"))
-NUMBERS: Mapping[str, float] = TABLES["numbers"]
+NUMBERS: Mapping[str, float] = {**dict.fromkeys(("en", "ei", "et", "ett", "én"), 1), **TABLES["numbers"]}
 MONTHS = frozenset(TABLES["months"].split())
 NEGATIONS = frozenset(TABLES["negations"].split())
 UNITS, PERIODS, KINDS = (
@@ -79,11 +79,12 @@ SPEAKS_OF_ACCOUNTS = re.compile(r"konto|account|рахун|kont|sąskait|deb|kre
 
 @dataclass(frozen=True)
 class Figure:
-    """A number in a text, what it counts, and what it is compared as ("at least")."""
+    """A number in a text, what it counts, what it is compared as ("at least"), and whether it is said for its own sake."""
 
     value: float
     unit: str
     compared: frozenset[str]
+    sure: bool = True
 
 
 @dataclass(frozen=True)
@@ -231,10 +232,11 @@ def _figures_in(said: Words) -> list[Figure]:
     for place, each in enumerate(said):
         figure = first[place][:1].isdigit()
         value = number(first[place]) if figure else next((NUMBERS[word] for word in each if word in NUMBERS), None)
-        # One and two are said of many things ("to each", "the other"); as a word they are no figure.
-        if value is not None and (figure or value > 2) and not PARAGRAPH.match(first[place]):
+        # One and two are said of many things ("to each", "the other"): as words they bear a digit ("2 år"), but claim nothing.
+        counted = figure or (value or 0) > 1 or _unit(said[place + 1 : place + 2])
+        if value is not None and counted and not PARAGRAPH.match(first[place]):
             before, after = " ".join(first[max(0, place - 8) : place]), " ".join(first[place + 1 : place + 6])
-            found.append(Figure(value, _unit(said[place + 1 : place + 4]), frozenset(_compared(before, after))))
+            found.append(Figure(value, _unit(said[place + 1 : place + 4]), _compared(before, after), figure or value > 2))
     return found
 
 
@@ -245,20 +247,18 @@ def _unit(following: Words) -> str:
     return next(filter(None, units), "")
 
 
-def _compared(before: str, after: str) -> set[str]:
-    if NOT_ABOVE.search(before):
-        found = {"at most"}
-    elif NOT_BELOW.search(before):
-        found = {"at least"}
-    else:
+def _compared(before: str, after: str) -> frozenset[str]:
+    found = {"at most"} if NOT_ABOVE.search(before) else {"at least"} if NOT_BELOW.search(before) else set()
+    if not found:
         last = " ".join(before.split()[-4:])
         places = [(match.end(), name) for name, rule in COMPARED.items() for match in rule.finditer(last)]
         found = {max(places)[1]} if places else set()
-    return found | ({"at least"} if OR_MORE.match(after) else set()) | ({"at most"} if OR_LESS.match(after) else set())
+    return frozenset(found | ({"at least"} if OR_MORE.match(after) else set()) | ({"at most"} if OR_LESS.match(after) else set()))
 
 
 def _sides(said: Words) -> dict[str, frozenset[str]]:
-    """The accounts of a text, each with the side that stands nearest to it."""
+    """The accounts of a text, each with the side that stands nearest to it; "på konto" lies between them and parts nothing."""
+    said = [each for each in said if each[0] not in ("konto", "kontoen", "på", "til", "to", "i")]
     sides = [
         (place, "d" if any(word.startswith("deb") for word in each) else "k")
         for place, each in enumerate(said)
@@ -279,7 +279,7 @@ def _figures(own: Told, texts: Sequence[Told], above: Sequence[Told]) -> dict[st
     values = {figure.value for each in texts for figure in each.figures} | headings
     other_unit = other_bound = 0
     for figure in own.figures:
-        places = (texts[:1], texts[:NEAREST], texts)
+        places = (texts[:1], texts[:NEAREST], texts) if figure.sure else ()
         same = next((found for some in places if (found := [f for t in some for f in t.figures if f.value == figure.value])), [])
         units = {each.unit for each in same if each.unit}
         compared = frozenset(name for each in same for name in each.compared)
@@ -287,7 +287,7 @@ def _figures(own: Told, texts: Sequence[Told], above: Sequence[Told]) -> dict[st
         if figure.compared and compared and not figure.compared & compared:
             other_bound += bool({UPWARD[name] for name in figure.compared} & {UPWARD[name] for name in compared})
     return {
-        "missing_figures": float(sum(figure.value not in values for figure in own.figures)),
+        "missing_figures": float(sum(figure.sure and figure.value not in values for figure in own.figures)),
         "other_unit": other_unit,
         "other_bound": other_bound,
         "other_period": float(bool(own.periods - texts[0].periods and texts[0].periods - own.periods)),
