@@ -15,7 +15,7 @@ from typing import Literal
 
 from assistant import QuestionError
 from assistant.types import Ask, Audience
-from corpus.language import FOREIGN, STOP, in_norwegian, words
+from corpus.language import FOREIGN, STOP, bare, in_norwegian, words
 
 MAX_QUESTION = 2_000  # characters
 MAX_TURNS = 20
@@ -90,13 +90,15 @@ NYNORSK = frozenset(
     " gjer gjere arbeidstakar arbeidsgjevar verksemd verksemda føretak tilsette rekneskap kvifor korleis sjølv høgt nye".split()
 ) - {"blir", "skal", "nye"}
 BOKMAAL = frozenset("ikke hva hvordan hvorfor hvem hvor jeg fra noen noe mye være en et det hvilken hvilke når".split())
+# Of languages that are read by lists, without their marks, and only what is no word of the others here.
 POLISH = frozenset(
-    "czy jak ile kto kiedy gdzie jaki jaka jakie nie jest są mam muszę musi mogę może można się dla przez przed w z za od po mnie"
-    " mój moja mi szef praca pracy".split()
+    "czy jak ile kto kiedy gdzie jaki jaka jakie nie jest mam musze musi moge moze mozna sie dla przez przed w z za od po mnie"
+    " moj moja szef szefowa praca pracy pracuje bez firmie miec chce dostane jesli gdy ale lub oraz byc bylo juz tylko"
+    " pracodawca".split()
 )
 LITHUANIAN = frozenset(
-    "ar kaip kiek kas kada kur kokia kokie koks yra nėra turi turiu galiu gali galima reikia privalo man mano mane ir už apie per"
-    " darbas darbo darbe".split()
+    "ar kaip kiek kas kada kur kokia kokie koks yra nera turi turiu galiu gali galima reikia privalo mano mane ir uz apie jei kad"
+    " darbas darbo darbe darbdavys darbdavi nuo iki mes mums savo dirbu dirbti neturi pries".split()
 )
 MEANT = 2  # Norwegian words that a foreign one is searched by
 # Words that say nothing about the topic: a question of these alone is asked back, or understood from the turn before.
@@ -185,10 +187,14 @@ def language(text: str) -> str:
     found = set(words(text))
     if len(re.findall(r"[а-яіїєґ]", text.lower())) > len(text) / 3:
         return "uk"
-    for spoken, marks, letters in (("pl", POLISH, "ąćęłńśźż"), ("lt", LITHUANIAN, "ąčęėįšųūž")):
-        own = len(found & marks) + min(2, sum(letter in letters for letter in text.lower()))
-        if own >= 2 and own > len(found & (BOKMAAL | NYNORSK | ENGLISH)):
-            return spoken
+    plain, lettered = set(words(bare(text.lower()))), text.lower()
+    own = {
+        "pl": len(plain & POLISH) + min(2, sum(letter in "łńśźżć" for letter in lettered)),
+        "lt": len(plain & LITHUANIAN) + min(2, sum(letter in "ėįųūšž" for letter in lettered)),
+    }
+    likely = max(own, key=lambda spoken: own[spoken])
+    if own[likely] >= 2 and own[likely] > len(found & (BOKMAAL | NYNORSK | ENGLISH)):
+        return likely
     english, nynorsk, bokmaal = (len(found & marks) for marks in (ENGLISH, NYNORSK, BOKMAAL))
     if english >= 2 and english > nynorsk + bokmaal:
         return "en"

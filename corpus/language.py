@@ -9,6 +9,7 @@ each of FOREIGN (beginnings of words, "=" before a whole one; Norwegian words, t
 
 import functools
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,15 @@ def in_norwegian(text: str, language: str) -> list[tuple[str, ...]]:
     parts = [re.sub(r"[§\s]+", "", match[0].lower()) for match in TOKEN.finditer(text)]
     if language not in ("en", *FOREIGN):
         return [(bokmaal(part),) for part in parts]
+    parts = parts if language == "en" else [bare(part) for part in parts]
     return list(_glossed(parts, _english_at if language == "en" else functools.partial(_foreign_at, FOREIGN[language])))
+
+
+def bare(text: str) -> str:
+    """A text in Latin letters without their marks, which many leave out when they type ("dienų" → "dienu")."""
+    marked = unicodedata.normalize("NFD", text.replace("ł", "l"))
+    latin = "".join(each for each in marked if not unicodedata.combining(each))
+    return latin if latin.isascii() else text
 
 
 def _glossed(parts: Sequence[str], at: Callable[[Sequence[str]], tuple[int, str]]) -> Iterator[tuple[str, ...]]:
@@ -170,7 +179,8 @@ def _phrases(language: str) -> Mapping[str, list[tuple[list[str], str]]]:
     """The entries of a list by the beginning of their first word."""
     found: dict[str, list[tuple[list[str], str]]] = {}
     for phrase, norwegian in listed(language).items():
-        found.setdefault(phrase.split()[0], []).append((phrase.split(), norwegian))
+        first, *rest = (bare(begin) for begin in phrase.split())
+        found.setdefault(first, []).append(([first, *rest], norwegian))
     return found
 
 

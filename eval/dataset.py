@@ -21,7 +21,7 @@ from corpus.train import Question, answering
 from eval.metrics import compared, fold, plain_text
 
 Row = dict[str, Any]  # a record as it was asked, answered and scored
-Language = Literal["nb", "nn", "en", "dialect"]
+Language = Literal["nb", "nn", "en", "dialect", "pl", "lt", "uk"]
 Expect = Literal["answer", "abstain", "refuse", "correct_premise", "greet", "clarify", "acute"]
 MustCite = Literal["any", "all"]
 
