@@ -23,7 +23,7 @@ MAX_TURN = 4_000  # characters
 
 Kind = Literal["search", "greeting", "vague", "refused", "acute"]
 LANGUAGES = ("nb", "nn", "en", *FOREIGN)
-ASKING = 3  # words of a sentence that asks for something
+ASKING = 2  # words on a topic in a sentence that asks for something; "stemmer det?" has none
 
 
 def _any(*alternatives: str) -> str:
@@ -100,6 +100,8 @@ LITHUANIAN = frozenset(
     "ar kaip kiek kas kada kur kokia kokie koks yra nera turi turiu galiu gali galima reikia privalo mano mane ir uz apie jei kad"
     " darbas darbo darbe darbdavys darbdavi nuo iki mes mums savo dirbu dirbti neturi pries".split()
 )
+SHARED = frozenset("do od i a o to me na by may man men".split())  # stop words here that are words there
+LISTED = 3  # words that a list reads in a question without marks of its own
 MEANT = 2  # Norwegian words that a foreign one is searched by
 # Words that say nothing about the topic: a question of these alone is asked back, or understood from the turn before.
 EMPTY = frozenset(
@@ -145,7 +147,7 @@ class Question:
         sentences = re.split(r"(?<=[.?!])\s+", self.rewritten or _norwegian(self.text, self.language))
         asking = [each for each in sentences if each.endswith("?")] or sentences[-1:]
         part = " ".join(asking) if len(sentences) > 1 else sentences[0] if self.before and not self.rewritten else ""
-        return part if len(part.split()) >= ASKING else ""
+        return part if len(topic(part)) >= ASKING else ""
 
 
 def read(ask: Ask) -> Question:
@@ -195,10 +197,23 @@ def language(text: str) -> str:
     likely = max(own, key=lambda spoken: own[spoken])
     if own[likely] >= 2 and own[likely] > len(found & (BOKMAAL | NYNORSK | ENGLISH)):
         return likely
+    letters, told = [word for word in words(text) if word.isalpha()], {spoken: _read(text, spoken) for spoken in own}
+    likely = max(own, key=lambda spoken: own[spoken] + told[spoken])
+    if (
+        own[likely] + told[likely] >= LISTED
+        and 2 * told[likely] >= len(letters)
+        and not (found & (STOP - SHARED) or set("æøå") & set(lettered))
+    ):
+        return likely
     english, nynorsk, bokmaal = (len(found & marks) for marks in (ENGLISH, NYNORSK, BOKMAAL))
     if english >= 2 and english > nynorsk + bokmaal:
         return "en"
     return "nn" if nynorsk > bokmaal else "nb"
+
+
+def _read(text: str, spoken: str) -> int:
+    """How many of the words a foreign list reads as others; loan words ("faktura") tell nothing."""
+    return sum(all(own[:3] != word[:3] for own in in_norwegian(word, spoken)[0]) for word in words(text) if word.isalpha())
 
 
 def kind(text: str, follows_up: bool) -> Kind:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from assistant.question import Question
 
 READ = 14  # passages that are searched for units
-ASKING = 2.0  # how much the part that asks counts beside the whole question (eval/LOG.md, 2026-11-26)
+ASKING = 1.0  # how much the part that asks counts beside the whole question (eval/LOG.md, 2026-11-26)
 FAINT = 1e-4  # of the best passage's share; below that all are alike
 WEIGHTS: Mapping[str, float] = {
     "alone": -0.333,  # cosine of the unit …

@@ -1,8 +1,10 @@
 """The tokenizer: what must meet meets, and what must stay apart stays apart."""
 
+from collections import Counter
+
 import pytest
 
-from corpus.language import Analyzer, in_bokmaal, listed, split, vocabulary, words
+from corpus.language import LISTS, Analyzer, in_bokmaal, in_norwegian, listed, split, vocabulary, words
 
 NONE = Analyzer({})
 
@@ -109,3 +111,45 @@ def test_the_lists_are_as_large_as_promised_and_well_formed() -> None:
     for name in sizes:
         assert all(left.strip() and right.strip() for left, right in listed(name).items())
     assert all(left != right for left, right in listed("nynorsk").items())
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        # a phrase before its words, the longest first
+        ("co najmniej", "pl", ["minst"]),
+        ("czas wolny za nadgodziny", "pl", ["avspasering"]),
+        ("czas wolny", "pl", ["fritid"]),
+        ("darbo aplinkos komitetas", "lt", ["arbeidsmiljøutvalg"]),
+        ("не більше 8", "uk", ["høyst", "8"]),
+        ("working environment committee", "en", ["arbeidsmiljøutvalg"]),
+        ("working environments", "en", ["arbeidsmiljø"]),
+        ("safety representative must", "en", ["verneombud", "må"]),
+        # the beginning of a word, and whole words only where the list says so
+        ("pracownika", "pl", ["arbeidstaker"]),
+        ("codziennie", "pl", ["daglig"]),
+        ("co", "pl", ["hva"]),
+        ("prawie", "pl", ["nesten"]),
+        ("ні", "uk", ["nei"]),
+        ("ніч", "uk", ["natt"]),
+        # numbers and paragraphs, and what no list holds
+        ("§§ 3-1 i 14-9, 20 000,50 kr, 12,5 %", "pl", ["3-1", "og", "14-9", "20000,50", "kr", "12,5", "%"]),
+        ("xyzzy 5", "lt", ["xyzzy", "5"]),
+        ("Verneombodet § 6-1, 20\u00a0000 kr", "nn", ["verneombudet", "6-1", "20000", "kr"]),
+    ],
+)
+def test_a_text_is_read_word_by_word_as_norwegian(text: str, language: str, expected: list[str]) -> None:
+    assert [each[0] for each in in_norwegian(text, language)] == expected
+
+
+def test_a_word_may_stand_for_several() -> None:
+    assert in_norwegian("pracownik", "pl") == [("arbeidstaker", "ansatt")]
+    assert in_norwegian("", "pl") == []
+
+
+@pytest.mark.parametrize("name", ["polish", "lithuanian", "ukrainian", "little"])
+def test_a_list_has_two_parts_a_line_and_names_nothing_twice(name: str) -> None:
+    rows = [line.split("\t") for line in (LISTS / f"{name}.tsv").read_text("utf-8").splitlines()]
+    assert [row for row in rows if len(row) != 2 or not all(part and part == part.strip() for part in row)] == []
+    assert [left for left, count in Counter(left for left, _ in rows).items() if count > 1] == []
+    assert [left for left, _ in rows if left == "=" or "=" in left[1:]] == []  # only a whole first word is marked

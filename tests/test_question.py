@@ -1,5 +1,8 @@
 """What a question is taken for."""
 
+import json
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +10,7 @@ from hypothesis import strategies as st
 from assistant import QuestionError
 from assistant.question import clean, context, kind, language, pieces, read
 from assistant.types import Ask, Turn
+from corpus.language import FOREIGN
 from tests.conftest import ROOT
 
 
@@ -106,3 +110,112 @@ def test_pieces_are_words_neighbours_and_parts() -> None:
 )
 def test_a_follow_up_is_read_in_the_light_of_what_was_asked_before(text: str, turns: list[str], expected: str) -> None:
     assert context(text, turns) == expected
+
+
+POLISH = (
+    "Czy muszę podpisać umowę przed pierwszym dniem pracy?",
+    "Ile dni urlopu należy mi się w roku?",
+    "Kto płaci za odzież roboczą na budowie?",
+    "Kiedy firma musi mieć społecznego inspektora pracy?",
+    "Jak zgłosić wypadek przy pracy?",
+    "Szef nie wypłacił mi nadgodzin, co mogę zrobić?",
+    "Na jakim koncie zaksięgować buty ochronne?",
+    "Umowa na czas określony - jak długo może trwać?",
+    "ile wynosi okres wypowiedzenia",
+    "Zachorowalem wczoraj. Czy potrzebuje zwolnienia lekarskiego?",
+)
+LITHUANIAN = (
+    "Kiek dienų atostogų man priklauso per metus?",
+    "Ar darbdavys privalo mokėti už viršvalandžius?",
+    "Kas moka už darbo drabužius?",
+    "Kada įmonė privalo turėti saugos atstovą?",
+    "Kaip pranešti apie nelaimingą atsitikimą darbe?",
+    "Susirgau vakar, ar man reikia gydytojo pažymos?",
+    "Kokioje sąskaitoje registruoti apsauginius batus?",
+    "Koks yra įspėjimo terminas atleidžiant iš darbo?",
+    "kiek laiko saugoti buhalterinius dokumentus",
+    "Vadovas neduoda darbo sutarties, ką daryti?",
+)
+UKRAINIAN = (
+    "Скільки днів відпустки мені належить на рік?",
+    "Хто платить за робочий одяг?",
+    "Коли фірма повинна мати уповноваженого з охорони праці?",
+    "Чи маю я право на перерву під час зміни?",
+    "Як повідомити про нещасний випадок на роботі?",
+    "На який рахунок провести захисне взуття?",
+    "який строк попередження про звільнення",
+    "Шеф не оплатив понаднормові години. Що робити?",
+    "Чи потрібна довідка від лікаря, якщо я хворію два дні?",
+    "Що таке HMS і для чого воно?",
+)
+
+
+@pytest.mark.parametrize(
+    ("spoken", "questions"),
+    [("pl", POLISH), ("lt", LITHUANIAN), ("uk", UKRAINIAN)],
+)
+def test_polish_lithuanian_and_ukrainian_are_recognised(spoken: str, questions: tuple[str, ...]) -> None:
+    missed = [text for text in questions if language(text) != spoken]
+    assert len(missed) <= 1, missed
+
+
+def test_no_norwegian_and_no_english_question_is_taken_for_another_language() -> None:
+    rows = [json.loads(line) for line in (ROOT / "eval" / "questions" / "dev.jsonl").read_text("utf-8").splitlines()]
+    asked = [(row["lang"], language(text)) for row in rows for text in (row["question"], *row["turns"])]
+    assert {own for own, _ in asked} >= {"nb", "nn", "en", "dialect"}
+    assert [(own, taken) for own, taken in asked if taken in FOREIGN and taken != own] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Kolega spadł z rusztowania i nie rusza się!", "acute"),
+        ("Mój kolega leży nieprzytomny na podłodze", "acute"),
+        ("Wybuchł pożar w magazynie, ludzie są w środku", "acute"),
+        ("Kolega został porażony prądem i nie reaguje", "acute"),
+        ("Jak zapobiegać upadkom z rusztowania?", "search"),
+        ("Jakie są zasady ochrony przeciwpożarowej?", "search"),
+        ("Jak zgłosić wypadek przy pracy?", "search"),
+    ],
+)
+def test_danger_is_told_from_talk_of_it_in_polish(text: str, expected: str) -> None:
+    question = read(Ask(text))
+    assert (question.language, question.kind) == ("pl", expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "turns", "expected"),
+    [
+        # a story, and the sentence that asks
+        ("Jeg jobber på lager. Sjefen sier nei. Har jeg krav på pause på nattskift?", [], "Har jeg krav på pause på nattskift?"),
+        ("Hvem velger verneombudet? Vi er ti ansatte.", [], "Hvem velger verneombudet?"),
+        (
+            "Hvem velger verneombudet? Vi er ti. Og hvor lenge sitter det?",
+            [],
+            "Hvem velger verneombudet? Og hvor lenge sitter det?",
+        ),
+        ("Vi er ti ansatte. Fortell om valg av verneombud.", [], "Fortell om valg av verneombud."),
+        ("Jeg ble sagt opp i går. Hva nå?", [], ""),  # too short to ask for anything
+        # one sentence is all of the question
+        ("Hvor lenge sitter verneombudet?", [], ""),
+        ("verneombud valgperiode", [], ""),
+        # a follow-up, beside the turn that it needs
+        ("Og hvor lenge sitter det?", ["Hva er et verneombud?"], "Og hvor lenge sitter det?"),
+        ("Hvor mange feriedager har en ansatt over 60 år?", ["Hva er HMS?"], ""),
+    ],
+)
+def test_what_a_question_asks_is_told_from_what_it_tells(text: str, turns: list[str], expected: str) -> None:
+    assert read(Ask(text, tuple(Turn("user", turn) for turn in turns))).asks == expected
+
+
+def test_a_rewritten_question_asks_for_itself() -> None:
+    question = replace(
+        read(Ask("og da?", (Turn("user", "Hva er et verneombud?"),))), rewritten="Hvor lenge sitter et verneombud?"
+    )
+    assert (question.search, question.asks) == ("Hvor lenge sitter et verneombud?", "")
+
+
+def test_a_foreign_story_asks_in_norwegian() -> None:
+    question = read(Ask("Pracuję na budowie w Stavanger. Kto płaci za buty ochronne?"))
+    assert question.language == "pl"
+    assert "vernesko" in question.asks and question.asks.endswith("?") and "stavanger" not in question.asks

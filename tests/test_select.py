@@ -72,6 +72,31 @@ def test_a_surer_passage_counts_for_more(selector: Selector) -> None:
     assert scores[1] > scores[0]
 
 
+@pytest.mark.parametrize(
+    ("story", "asks", "answer"),
+    [
+        (
+            "Vi kjøpte verneutstyr til alle på lageret, og det er brukt som verneutstyr",
+            "Hvor lenge velges verneombudet?",
+            SENTENCES[0],
+        ),
+        ("Verneombudet vårt velges for to år om gangen", "Hvilken konto brukes for verneutstyr?", SENTENCES[2]),
+    ],
+)
+def test_the_sentence_that_asks_outweighs_the_story(selector: Selector, story: str, asks: str, answer: str) -> None:
+    def near(text: str) -> float:
+        """How much nearer the answer is than what the story tells of."""
+        other = SENTENCES[2] if answer == SENTENCES[0] else SENTENCES[0]
+        places = [Place(Unit("sentence", each, each), passage(each)) for each in (answer, other)]
+        columns = selector.evidence(asked(text), places)
+        return float(columns["alone"][0] - columns["alone"][1])
+
+    told, run_together = f"{story}. {asks}", f"{story}, {asks}"
+    assert (asked(told).asks, asked(run_together).asks) == (asks, "")
+    assert near(told) > near(run_together) + 0.1
+    assert best(selector, told, passage(*SENTENCES)) == answer
+
+
 def test_a_unit_is_told_with_what_it_needs() -> None:
     row = Unit("row", "6570 | Verneutstyr", "", "Kontoene er:", ("Konto", "Navn"))
     assert told(row) == "Kontoene er: Konto Navn 6570 | Verneutstyr"
