@@ -17,10 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from assistant import rerank
 from assistant import select as units
 from assistant.question import Question, language, pieces, read
-from assistant.retrieve import candidates, passages, with_opening
+from assistant.retrieve import Candidates, candidates, evidence, ground_evidence, passages, with_opening
 from assistant.support import Checker
 from assistant.types import Ask, Turn
 from corpus import dense
@@ -138,10 +137,10 @@ def ranking(index: Index, records: Sequence[Record]) -> Iterator[Choice]:
             yield Choice(columns, np.array([path in record.gold_urls for path in pages]))
 
 
-def _candidates(index: Index, text: str) -> tuple[rerank.Candidates, dict[str, np.ndarray]]:
+def _candidates(index: Index, text: str) -> tuple[Candidates, dict[str, np.ndarray]]:
     terms = index.lexical.analyzer.meant(text, language(text) == "en")
     found = candidates(index, text, terms)
-    return found, rerank.evidence(index, text, terms, found)
+    return found, evidence(index, text, terms, found)
 
 
 def answering(index: Index, content: Path, file: Path) -> Iterator[Choice]:
@@ -232,7 +231,7 @@ def ground_of(index: Index, row: Row) -> dict[str, float]:
     found, columns = _candidates(index, text)
     if not len(found.rows):
         return {}
-    return rerank.ground_evidence(index, text, index.lexical.analyzer.meant(text, english), found, columns, english)
+    return ground_evidence(index, text, index.lexical.analyzer.meant(text, english), found, columns, english)
 
 
 def signs() -> str:

@@ -1,13 +1,16 @@
-"""Ranking: both legs count, few passages of an article, and the page one is on comes forward."""
+"""Ranking: both legs count, few passages of an article, the page one is on comes forward, and each piece of evidence says what
+its name says."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from assistant import retrieve
 from assistant.chat import Assistant
-from assistant.retrieve import PER_ARTICLE, passages
+from assistant.retrieve import PER_ARTICLE, Candidates, candidates, passages
 from corpus import dense
 from corpus.build import build
 from corpus.index import BESIDE, Index, open_index
@@ -82,3 +85,34 @@ def test_english_questions_find_norwegian_passages_by_the_word_list(assistant: A
 
 def test_an_account_that_is_named_is_found_by_its_number(assistant: Assistant) -> None:
     assert passages(assistant.index, "hva føres på konto 5920", 1)[0].chunk.path.startswith("/blogs/kontoplan/5920")
+
+
+def evidence(assistant: Assistant, question: str) -> tuple[Candidates, dict[str, np.ndarray]]:
+    weights = assistant.index.lexical.analyzer.meant(question)
+    found = candidates(assistant.index, question, weights)
+    return found, retrieve.evidence(assistant.index, question, weights, found)
+
+
+def test_every_weight_has_its_evidence_and_every_share_is_one(assistant: Assistant) -> None:
+    found, columns = evidence(assistant, "hvilken konto for verneutstyr")
+    assert columns.keys() == retrieve.WEIGHTS.keys()
+    assert all(len(column) == len(found.rows) for column in columns.values())
+    for name in ("held", "held_page", "held_title"):
+        assert columns[name].min() >= 0 and columns[name].max() <= 1 + 1e-6
+    assert (columns["held_page"] >= columns["held"] - 1e-9).all()
+    assert (columns["page_meaning"] >= columns["meaning"]).all()
+    assert (columns["page_meaning"] >= columns["page_meaning_2"]).all()
+
+
+def test_accounts_are_evidence_only_when_one_is_asked_for(assistant: Assistant) -> None:
+    _, asked = evidence(assistant, "hvilken konto for verneutstyr")
+    _, other = evidence(assistant, "hvem betaler for verneutstyr")
+    assert asked["account_page"].max() == 1.0 and other["account_page"].max() == 0.0
+    _, named = evidence(assistant, "hva er 6570")
+    assert named["account_named"].sum() > 0 and asked["account_named"].sum() == 0
+
+
+def test_the_second_best_of_a_page_is_told_beside_the_best() -> None:
+    best, second = retrieve._of_page(np.array([1, 1, 2]), np.array([0.2, 0.5, 0.9]))
+    assert best.tolist() == [0.5, 0.5, 0.9]
+    assert second.tolist() == [0.2, 0.2, 0.0]
