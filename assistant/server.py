@@ -1,4 +1,4 @@
-"""The ASGI app: routes, limits, headers and one error shape; mounts the Gradio page.
+"""The ASGI app: routes, what is read from a request, and one error shape; mounts the Gradio page.
 
 Knows HTTP; knows nothing of how an answer comes about. Everything a reader can be told is one Norwegian sentence in
 `{"error": {"code", "message", "field"?}}`; stack traces, paths and secrets never leave the process.
@@ -8,7 +8,7 @@ import errno
 import json
 import logging
 import socket
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from dataclasses import asdict
 from html import escape
 from pathlib import Path
@@ -23,31 +23,20 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Scope
 
 from assistant import HmsError, NotReadyError, QuestionError
 from assistant.chat import Assistant
+from assistant.guards import OURS, Guard
 from assistant.settings import Settings
 from assistant.types import Answer, Ask, Audience, Citation, Event, Turn
 from assistant.ui import day, mount
 
 log = logging.getLogger(__name__)
 WEB = Path(__file__).resolve().parent / "web"
-OURS = ("api", "lest", "web")  # first parts of the addresses that are served here; the chat has the rest
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-MAX_BODY = 64 * 1024  # bytes
-MAX_CHAT_BODY = 1024 * 1024  # bytes; the chat sends its whole conversation, links and all, with every question
 MAX_RESULTS = 50
 GRACE = 3  # seconds to finish in when stopped: an open page would hold its connection, and the server, for as long as it is open
-# What the chat page calls. Gradio brings more that nobody here needs: uploads without a limit, a file server, a proxy.
-GRADIO = ("queue", "heartbeat", "startup-events", "app_id", "cancel", "reset")
-SHUT_CSP = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-# Gradio's page has inline scripts and styles; still nothing may come from, or go to, another host.
-CHAT_CSP = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
-    "base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
-)
 CONTENT = {"role": {"enum": ["user", "assistant"]}, "content": {"type": "string", "maxLength": 4000}}
 ASKED = {  # the fields of a request, for OpenAPI
     "question": {"type": "string", "maxLength": 2000},
@@ -81,7 +70,7 @@ def create_app(assistant: Assistant) -> ASGIApp:
     for route in mounted.routes:  # the chat's own app answers for what nothing else does, so it must speak as we do
         if isinstance(route, Mount) and isinstance(route.app, FastAPI):
             _error_handlers(route.app)
-    return _Guard(mounted)
+    return Guard(mounted, _refused)
 
 
 def serve(assistant: Assistant, settings: Settings) -> None:
@@ -275,6 +264,13 @@ def _fault(error: Exception) -> _Fault:
             return _Fault(500, "internal", str(error) if isinstance(error, HmsError) else UNEXPECTED)
 
 
+def _refused(scope: Scope, status: int, detail: str = "", headers: Mapping[str, str] | None = None) -> Response:
+    """The reply to a request that is turned away with a status of HTTP's own."""
+    code, sentence = TOLD.get(status, ("refused", "Serveren kan ikke svare på «{path}» nå; prøv igjen om litt."))
+    told = {"path": _short(scope["path"]), "method": scope["method"], "detail": detail}
+    return JSONResponse(_Fault(status, code, sentence.format(**told)).body, status, headers=headers)
+
+
 def _error_handlers(app: FastAPI) -> None:
     async def reply(_: Request, error: Exception) -> Response:
         fault = _fault(error)
@@ -282,10 +278,7 @@ def _error_handlers(app: FastAPI) -> None:
 
     async def http(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 422
-        code, sentence = TOLD.get(status, ("refused", "Serveren kan ikke svare på «{path}» nå; prøv igjen om litt."))
-        told = {"path": _short(request.url.path), "method": request.method, "detail": getattr(error, "detail", "")}
-        fault = _Fault(status, code, sentence.format(**told))
-        return JSONResponse(fault.body, status, headers=getattr(error, "headers", None))
+        return _refused(request.scope, status, getattr(error, "detail", ""), getattr(error, "headers", None))
 
     for kind in (_Fault, HmsError, Exception):
         app.add_exception_handler(kind, reply)
@@ -296,55 +289,3 @@ def _error_handlers(app: FastAPI) -> None:
 def _reader(title: str, html: str, updated: str | None = None) -> str:
     date = f'<p class="updated">Sist oppdatert {escape(day(updated))}</p>' if updated else ""
     return Template((WEB / "reader.html").read_text("utf-8")).substitute(title=escape(title), updated=date, body=html)
-
-
-class _Guard:
-    """Around everything: security headers, a limit on bodies, and no more of Gradio than the chat needs."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and add to what comes back."""
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
-        first, second = (*scope["path"].split("/")[1:3], "", "")[:2]
-        ours = first in OURS
-        guarded = _with_headers(send, SHUT_CSP if ours else CHAT_CSP)
-        if first == "gradio_api" and second not in GRADIO:
-            code, sentence = TOLD[404]
-            fault = _Fault(404, code, sentence.format(path=_short(scope["path"])))
-            return await JSONResponse(fault.body, 404)(scope, receive, guarded)
-        if ours and scope["method"] == "HEAD":  # answered as GET; the server sends no body for it
-            scope = {**scope, "method": "GET"}
-        await self.app(scope, _limited(receive, MAX_BODY if ours else MAX_CHAT_BODY), guarded)
-
-
-def _with_headers(send: Send, policy: str) -> Send:
-    extra = [
-        (b"content-security-policy", policy.encode()),
-        (b"x-content-type-options", b"nosniff"),
-        (b"referrer-policy", b"strict-origin-when-cross-origin"),
-    ]
-
-    async def sent(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *extra]
-        await send(message)
-
-    return sent
-
-
-def _limited(receive: Receive, most: int) -> Receive:
-    """The same body, stopped where it has grown past `most` bytes, whatever length it said it has."""
-    size = 0
-
-    async def received() -> Message:
-        nonlocal size
-        message = await receive()
-        size += len(message.get("body", b""))
-        if size > most:
-            raise HTTPException(413, f"{most // 1024} KiB")
-        return message
-
-    return received

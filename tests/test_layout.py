@@ -18,7 +18,7 @@ PLACES = ("corpus", "assistant", "eval")
 LINES, FUNCTION, MODULES = 350, 60, 40
 COMMAND_LINES = ("__main__.py",)
 
-DOORS = {"app", *(f"assistant.{door}" for door in ("__main__", "server", "ui", "mcp_server", "insights"))}
+DOORS = {"app", *(f"assistant.{door}" for door in ("__main__", "server", "guards", "ui", "mcp_server", "insights"))}
 BEHIND_THE_DOORS = ("corpus", "assistant.retrieve", "assistant.prompts")
 NEVER = {
     "corpus": ("assistant", "eval", "app", "tests"),
@@ -38,7 +38,7 @@ OWNERS = {
     "sentence_transformers": {"corpus.dense", "corpus.train"},  # one reads a model, the other makes it
     "torch": {"corpus.dense", "corpus.train"},
     "fastapi": {"assistant.server"},
-    "starlette": {"assistant.server"},
+    "starlette": {"assistant.server", "assistant.guards"},
     "uvicorn": {"assistant.server"},
     "gradio": {"assistant.ui", "assistant.insights"},
     "langchain_core": {"assistant.retrieve", "assistant.chat"},
