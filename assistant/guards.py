@@ -1,53 +1,176 @@
-"""What stands around every request: security headers, a limit on bodies, and no more of Gradio than the chat needs.
+"""What stands around every request: security headers, whose page may ask, how large and how often, and no more of Gradio than the
+chat needs.
 
 Knows HTTP; knows nothing of answers, nor of the words in which something is refused.
 """
 
-from collections.abc import Callable
+import math
+import time
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Protocol
 
+from limits import RateLimitItemPerDay, RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-OURS = ("api", "lest", "web")  # first parts of the addresses that are served here; the chat has the rest
+from assistant.settings import Settings
+
+OURS = ("api", "lest", "web", "widget", "widget.js")  # first parts of the addresses that are served here; the chat has the rest
 MAX_BODY = 64 * 1024  # bytes
 MAX_CHAT_BODY = 1024 * 1024  # bytes; the chat sends its whole conversation, links and all, with every question
 # What the chat page calls. Gradio brings more that nobody here needs: uploads without a limit, a file server, a proxy.
 GRADIO = ("queue", "heartbeat", "startup-events", "app_id", "cancel", "reset")
 SHUT_CSP = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+# The page that shows the widget: the same, with its script, and what that asks.
+WIDGET_CSP = f"{SHUT_CSP}; script-src 'self'; connect-src 'self'"
 # Gradio's page has inline scripts and styles; still nothing may come from, or go to, another host.
 CHAT_CSP = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
     "base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
 )
-Refuse = Callable[[Scope, int], ASGIApp]  # the reply that tells that a request is refused, with this status
+# What is counted for a client, each by itself: asking costs time, and a rating room on the disk.
+COUNTED = {"/api/ask": "questions", "/api/search": "questions", "/api/feedback": "ratings"}
 
 
-class Guard:
-    """Around everything; `refuse` tells what is turned away."""
+class Refuse(Protocol):
+    """Makes the reply that tells that a request is refused."""
 
-    def __init__(self, app: ASGIApp, refuse: Refuse) -> None:
-        self.app, self.refuse = app, refuse
+    def __call__(self, scope: Scope, status: int, detail: str = "", headers: Mapping[str, str] | None = None) -> ASGIApp:
+        """The reply; `detail` is the bound that was passed, or how long to wait."""
+
+
+def around(app: Starlette, settings: Settings, refuse: Refuse) -> ASGIApp:
+    """The app with all that stands around it, from outside: headers, whose page asks, how large it is, how many there were."""
+    app.add_middleware(_Limits, settings, refuse)
+    # Outside the limits, so that a site that may ask can read those refusals too. Gradio, which would let any site read the chat,
+    # leaves it to this one.
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.allowed_origins,
+        allow_methods=("GET", "POST", "OPTIONS"),
+        allow_headers=("Content-Type", "Accept"),
+        expose_headers=("Retry-After",),
+    )
+    return _Guard(app, settings.allowed_origins, refuse)
+
+
+class _Guard:
+    """Outermost: headers on every reply, closed doors, and no questions from other sites' pages."""
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str], refuse: Refuse) -> None:
+        self.app, self.origins, self.refuse = app, origins, refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and add to what comes back."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        first, second = (*scope["path"].split("/")[1:3], "", "")[:2]
-        ours = first in OURS
-        guarded = _with_headers(send, SHUT_CSP if ours else CHAT_CSP)
+        first, second = _parts(scope)
+        guarded = _with_headers(send, scope["path"], first)
         if first == "gradio_api" and second not in GRADIO:
             return await self.refuse(scope, 404)(scope, receive, guarded)
-        if ours and scope["method"] == "HEAD":  # answered as GET; the server sends no body for it
+        if first == "api" and scope["method"] in ("POST", "OPTIONS") and self._foreign(Headers(scope=scope)):
+            return await self.refuse(scope, 403)(scope, receive, guarded)
+        if first in OURS and scope["method"] == "HEAD":  # answered as GET; the server sends no body for it
             scope = {**scope, "method": "GET"}
-        await self.app(scope, _limited(receive, MAX_BODY if ours else MAX_CHAT_BODY), guarded)
+        await self.app(scope, receive, guarded)
+
+    def _foreign(self, headers: Headers) -> bool:
+        """Whether a page of another site sends this, one that may not. What is no browser names no page."""
+        host = headers.get("host", "")
+        known = {f"http://{host}", f"https://{host}", *self.origins}  # which of the two, only a proxy before us may know
+        return not known.issuperset(headers.getlist("origin"))
 
 
-def _with_headers(send: Send, policy: str) -> Send:
+class _Limits:
+    """How large a request may be, and how many of them a client may send."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, refuse: Refuse) -> None:
+        self.app, self.refuse = app, refuse
+        self.proxies = [ip_network(each) for each in settings.trusted_proxies]
+        self.rates = (RateLimitItemPerMinute(settings.rate), RateLimitItemPerDay(settings.daily))
+        self.limiter = MovingWindowRateLimiter(MemoryStorage())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on when it is within the limits."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        most = MAX_BODY if _parts(scope)[0] in OURS else MAX_CHAT_BODY
+        length = Headers(scope=scope).get("content-length", "")
+        if length.isdecimal() and int(length[:12]) > most:
+            return await self.refuse(scope, 413, _kib(most))(scope, receive, send)
+        counted = COUNTED.get(scope["path"]) if scope["method"] == "POST" else None
+        if counted and (wait := self._wait(counted, client(scope, self.proxies))):
+            return await self.refuse(scope, 429, _duration(wait), {"Retry-After": str(wait)})(scope, receive, send)
+        await self.app(scope, _limited(receive, most), send)
+
+    def _wait(self, *whose: str) -> int:
+        """Seconds until there may be one more; 0 when it may be now, and then it is counted."""
+        for rate in self.rates:
+            if not self.limiter.hit(rate, *whose):
+                return max(1, math.ceil(self.limiter.get_window_stats(rate, *whose).reset_time - time.time()))
+        return 0
+
+
+def client(scope: Scope, proxies: Sequence[IPv4Network | IPv6Network]) -> str:
+    """The address of whoever asks: the peer's, or when that is a trusted proxy, the last that such a one was asked from."""
+    peer: str = (scope.get("client") or ("",))[0]
+    address = _address(peer)
+    for told in reversed(",".join(Headers(scope=scope).getlist("x-forwarded-for")).split(",")):
+        further = _address(told)
+        if address is None or further is None or not any(address in network for network in proxies):
+            break
+        address = further
+    return str(address or peer)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """An address as proxies write it, perhaps with a port; None for anything else."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+def _duration(seconds: int) -> str:
+    for size, one, several in ((3600, "time", "timer"), (60, "minutt", "minutter")):
+        if seconds > size:
+            return f"{math.ceil(seconds / size)} {several}"
+        if seconds == size:
+            return f"1 {one}"
+    return f"{seconds} sekund{'er' * (seconds > 1)}"
+
+
+def _kib(size: int) -> str:
+    return f"{size // 1024} KiB"
+
+
+def _parts(scope: Scope) -> tuple[str, str]:
+    """The first two parts of an address, "" for what is not there."""
+    parts = [*scope["path"].split("/"), "", ""]
+    return parts[1], parts[2]
+
+
+def _with_headers(send: Send, path: str, first: str) -> Send:
+    policy = WIDGET_CSP if path == "/widget" else SHUT_CSP if first in OURS else CHAT_CSP
     extra = [
         (b"content-security-policy", policy.encode()),
         (b"x-content-type-options", b"nosniff"),
         (b"referrer-policy", b"strict-origin-when-cross-origin"),
+        (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
+        (b"cross-origin-resource-policy", b"cross-origin" if path == "/widget.js" else b"same-origin"),
     ]
 
     async def sent(message: Message) -> None:
@@ -67,7 +190,7 @@ def _limited(receive: Receive, most: int) -> Receive:
         message = await receive()
         size += len(message.get("body", b""))
         if size > most:
-            raise HTTPException(413, f"{most // 1024} KiB")
+            raise HTTPException(413, _kib(most))
         return message
 
     return received

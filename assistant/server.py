@@ -8,8 +8,10 @@ import errno
 import json
 import logging
 import socket
+import threading
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from string import Template
@@ -27,12 +29,13 @@ from starlette.types import ASGIApp, Scope
 
 from assistant import HmsError, NotReadyError, QuestionError
 from assistant.chat import Assistant
-from assistant.guards import OURS, Guard
+from assistant.guards import OURS, around
 from assistant.settings import Settings
 from assistant.types import Answer, Ask, Audience, Citation, Event, Turn
 from assistant.ui import day, mount
 
 log = logging.getLogger(__name__)
+WRITING = threading.Lock()  # one line of feedback at a time
 WEB = Path(__file__).resolve().parent / "web"
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 MAX_RESULTS = 50
@@ -43,6 +46,10 @@ ASKED = {  # the fields of a request, for OpenAPI
     "history": {"type": "array", "maxItems": 20, "items": {"type": "object", "properties": CONTENT, "required": [*CONTENT]}},
     "role": {"enum": get_args(Audience)},
     "page": {"type": "string", "description": "path of the page that is being read"},
+}
+SAID = {"answer_id": (1, 100), "reason": (0, 200), "comment": (0, 1000)}  # of an answer: how many characters
+RATED = {"rating": {"enum": ["up", "down"]}} | {
+    name: {"type": "string", "minLength": least, "maxLength": most} for name, (least, most) in SAID.items()
 }
 LIMIT = {"limit": {"type": "integer", "minimum": 1, "maximum": MAX_RESULTS, "default": 10}}
 
@@ -64,13 +71,14 @@ def create_app(assistant: Assistant) -> ASGIApp:
     """The whole application: API, reader pages, and the chat at `/`."""
     app = FastAPI(title="HMS-assistenten", version="1", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     _routes(app, assistant)
+    _pages(app, assistant)
     _last_resort(app)
     _error_handlers(app)
     mounted: FastAPI = mount(app, assistant)
     for route in mounted.routes:  # the chat's own app answers for what nothing else does, so it must speak as we do
         if isinstance(route, Mount) and isinstance(route.app, FastAPI):
             _error_handlers(route.app)
-    return Guard(mounted, _refused)
+    return around(mounted, assistant.settings, _refused)
 
 
 def serve(assistant: Assistant, settings: Settings) -> None:
@@ -80,7 +88,10 @@ def serve(assistant: Assistant, settings: Settings) -> None:
     # "info" tells where the page is; what people ask belongs in no log.
     app = create_app(assistant)
     quiet: dict[str, Any] = {"log_level": "info", "access_log": False, "server_header": False}
-    uvicorn.run(app, host=settings.host, port=settings.port, timeout_graceful_shutdown=GRACE, **quiet)
+    proxies = list(settings.trusted_proxies)  # else uvicorn would believe whoever runs on this machine
+    uvicorn.run(
+        app, host=settings.host, port=settings.port, timeout_graceful_shutdown=GRACE, forwarded_allow_ips=proxies, **quiet
+    )
 
 
 def _check_port(settings: Settings) -> None:
@@ -102,7 +113,7 @@ def _check_port(settings: Settings) -> None:
 
 def _routes(app: FastAPI, assistant: Assistant) -> None:
     @app.post("/api/ask", summary="Answer a question; server-sent events with Accept: text/event-stream",
-              response_model=Answer, openapi_extra=_body(ASKED))  # fmt: skip
+              response_model=Answer, openapi_extra=_body(ASKED, "question"))  # fmt: skip
     async def ask(request: Request) -> Response:
         question = _ask(await _fields(request))
         if "text/event-stream" not in request.headers.get("accept", ""):
@@ -111,7 +122,7 @@ def _routes(app: FastAPI, assistant: Assistant) -> None:
         assistant.manifest()  # "not ready" is a status of its own; the stream itself would tell too late for one
         return StreamingResponse(_sse(events), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
-    @app.post("/api/search", summary="The best passages for a question", openapi_extra=_body(ASKED | LIMIT))
+    @app.post("/api/search", summary="The best passages for a question", openapi_extra=_body(ASKED | LIMIT, "question"))
     async def search(request: Request) -> Response:
         fields = await _fields(request)
         limit = fields.get("limit", 10)
@@ -121,6 +132,12 @@ def _routes(app: FastAPI, assistant: Assistant) -> None:
             )
         return JSONResponse({"passages": await run_in_threadpool(assistant.search, _ask(fields), limit)})
 
+    @app.post("/api/feedback", summary="What a reader thinks of an answer", status_code=204,
+              openapi_extra=_body(RATED, "answer_id", "rating"))  # fmt: skip
+    async def feedback(request: Request) -> Response:
+        await run_in_threadpool(_keep, assistant.settings.index, _rating(await _fields(request)))
+        return Response(status_code=204)
+
     @app.get("/api/health", summary="The process is up")
     async def health() -> dict[str, str]:
         return {"status": "ok"}
@@ -128,6 +145,10 @@ def _routes(app: FastAPI, assistant: Assistant) -> None:
     @app.get("/api/ready", summary="Index and model are loaded, with the manifest")
     async def ready() -> dict[str, object]:
         return {"status": "ready", "manifest": assistant.manifest()}
+
+
+def _pages(app: FastAPI, assistant: Assistant) -> None:
+    """What a browser opens or loads."""
 
     @app.get("/lest/{path:path}", response_class=HTMLResponse, summary="The reader page of an article")
     async def lest(path: str) -> Response:
@@ -141,10 +162,22 @@ def _routes(app: FastAPI, assistant: Assistant) -> None:
 
     @app.get("/web/{name}.css", include_in_schema=False)
     async def style(name: str) -> Response:
-        file = WEB / f"{name}.css"
-        if name not in {each.stem for each in WEB.glob("*.css")}:
-            raise HTTPException(404)
-        return Response(file.read_text("utf-8"), media_type="text/css", headers={"Cache-Control": "max-age=3600"})
+        return _file(f"{name}.css", "text/css")
+
+    @app.get("/widget.js", include_in_schema=False)
+    async def script() -> Response:
+        return _file("widget.js", "text/javascript")
+
+    @app.get("/widget", include_in_schema=False)
+    async def widget() -> Response:
+        return _file("widget.html", "text/html")
+
+
+def _file(name: str, kind: str) -> Response:
+    """A file of web/. Raises HTTPException when there is none of this name."""
+    if name not in {each.name for each in WEB.iterdir()}:
+        raise HTTPException(404)
+    return Response((WEB / name).read_text("utf-8"), media_type=kind, headers={"Cache-Control": "max-age=3600"})
 
 
 def _last_resort(app: FastAPI) -> None:
@@ -158,12 +191,13 @@ def _last_resort(app: FastAPI) -> None:
         raise HTTPException(404)
 
     for part in OURS:
-        app.add_route(f"/{part}/{{rest:path}}", nothing, METHODS, include_in_schema=False)
+        for path in (f"/{part}", f"/{part}/{{rest:path}}"):
+            app.add_route(path, nothing, METHODS, include_in_schema=False)
 
 
-def _body(properties: dict[str, Any]) -> dict[str, Any]:
+def _body(properties: dict[str, Any], *required: str) -> dict[str, Any]:
     """A request's body for OpenAPI."""
-    schema = {"type": "object", "required": ["question"], "properties": properties}
+    schema = {"type": "object", "required": required, "properties": properties}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
@@ -178,7 +212,7 @@ async def _fields(request: Request) -> dict[str, Any]:
         where = f"; feilen står ved tegn {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else " i UTF-8"
         raise _Fault(400, "malformed", f"Forespørselen er ikke gyldig JSON{where}.") from None
     if not isinstance(fields, dict):
-        raise _Fault(400, "malformed", "Forespørselen må være et JSON-objekt med feltet «question».")
+        raise _Fault(400, "malformed", "Forespørselen må være et JSON-objekt; feltene står i /openapi.json.")
     return fields
 
 
@@ -208,6 +242,26 @@ def _text(fields: dict[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise _Fault(422, "invalid_value", f"Feltet «{name}» mangler eller er ikke tekst; skriv spørsmålet der.", name)
     return value
+
+
+def _rating(fields: dict[str, Any]) -> dict[str, str | None]:
+    """What a reader says of an answer."""
+    if fields.get("rating") not in ("up", "down"):
+        raise _Fault(422, "invalid_value", f"«rating» er {_short(fields.get('rating'))}, men må være up eller down.", "rating")
+    for name, (least, most) in SAID.items():
+        value = fields.get(name)
+        if not (isinstance(value, str) and least <= len(value) <= most) and not (value is None and not least):
+            raise _Fault(422, "invalid_value", f"«{name}» må være tekst på {least} til {most} tegn.", name)
+    return {name: fields.get(name) for name in ("answer_id", "rating", "reason", "comment")}
+
+
+def _keep(folder: Path, said: dict[str, str | None]) -> None:
+    """Add what a reader said to the file of such lines."""
+    line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), **said}, ensure_ascii=False)
+    with WRITING:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "feedback.jsonl").open("ab") as file:
+            file.write(f"{line}\n".encode("utf-8", "replace"))  # half a sign of two can be sent, but is no text
 
 
 def _short(value: object) -> str:
@@ -243,11 +297,12 @@ async def _sse(events: Generator[Event]) -> AsyncIterator[str]:
 UNEXPECTED = "Noe gikk galt hos oss; prøv igjen om litt."
 TOLD = {  # HTTP status → code, sentence
     400: ("malformed", "Forespørselen til «{path}» kan ikke leses; se /openapi.json."),
-    403: ("forbidden", "Adressen «{path}» er ikke åpen; se /openapi.json."),
+    403: ("forbidden", "Adressen «{path}» er ikke åpen herfra; et nettsted slippes til med HMS_ALLOWED_ORIGINS."),
     404: ("not_found", "Det finnes ingenting på adressen «{path}»; API-et er beskrevet i /openapi.json."),
     405: ("method_not_allowed", "Adressen «{path}» tar ikke imot {method}; se /openapi.json."),
     413: ("too_large", "Forespørselen til «{path}» er større enn {detail}; send et kortere spørsmål eller begynn en ny samtale."),
     422: ("invalid_value", "Forespørselen til «{path}» har et felt som mangler eller er feil; se /openapi.json."),
+    429: ("too_many", "Det kom mange forespørsler herfra på kort tid; prøv igjen om {detail}."),
 }
 
 

@@ -7,6 +7,7 @@ this one by `tests/test_settings.py`.
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,7 +26,22 @@ def _folders(value: str) -> tuple[Path, ...]:
 
 
 def _origins(value: str) -> tuple[str, ...]:
-    return tuple(_address(part.strip()) for part in value.split(",") if part.strip())
+    return tuple(_origin(part.strip()) for part in value.split(",") if part.strip())
+
+
+def _origin(value: str) -> str:
+    """A site as a browser names it: small letters, no path, foreign letters coded."""
+    parts = urlsplit(_address(value).lower())
+    if parts.path or parts.query or parts.fragment:
+        raise ValueError("nettsteder uten sti, skilt med komma, for eksempel https://www.example.no")
+    return f"{parts.scheme}://{parts.netloc.encode('idna').decode()}"
+
+
+def _networks(value: str) -> tuple[str, ...]:
+    try:
+        return tuple(str(ip_network(part.strip(), strict=False)) for part in value.split(",") if part.strip())
+    except ValueError:
+        raise ValueError("IP-adresser eller nett, skilt med komma, for eksempel 127.0.0.1,10.0.0.0/8") from None
 
 
 def _address(value: str) -> str:
@@ -69,6 +85,12 @@ class Settings:
     model_daily_tokens: int = _setting(2_000_000, _number, "tokens a day, then answers come without the model")
     host: str = _setting("127.0.0.1", str, "address to serve on")
     port: int = _setting(7860, _port, "port to serve on")
+    allowed_origins: tuple[str, ...] = _setting((), _origins, "sites that may embed the widget, `,`-separated")
+    rate: int = _setting(30, _number, "questions a minute that one client may ask")
+    daily: int = _setting(1000, _number, "questions a day that one client may ask")
+    trusted_proxies: tuple[str, ...] = _setting(
+        (), _networks, "proxies whose X-Forwarded-For tells the client, as addresses or networks, `,`-separated"
+    )
 
 
 def load(environment: Mapping[str, str] | None = None, **overrides: str | None) -> Settings:

@@ -213,6 +213,7 @@ def server(contents: Sequence[Path], index: Path) -> Iterator[tuple["subprocess.
 
     port = _free_port()
     told = {"HMS_CONTENT": ":".join(map(str, contents)), "HMS_INDEX": str(index), "HMS_HOST": "127.0.0.1", "HMS_PORT": str(port)}
+    told |= {"HMS_RATE": "1000000", "HMS_DAILY": "1000000"}  # one client asks all there is
     begun = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "app.py"],

@@ -34,8 +34,8 @@ def content(tmp_path: Path) -> Writer:
 
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Settings for the shipped articles with an index of their own."""
-    return Settings(content=(ROOT / "corpus" / "articles",), index=tmp_path_factory.mktemp("index"))
+    """Settings for the shipped articles with an index of their own, and room for all that the tests ask."""
+    return Settings(content=(ROOT / "corpus" / "articles",), index=tmp_path_factory.mktemp("index"), rate=100_000, daily=100_000)
 
 
 @pytest.fixture(scope="session")

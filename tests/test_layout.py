@@ -40,6 +40,7 @@ OWNERS = {
     "fastapi": {"assistant.server"},
     "starlette": {"assistant.server", "assistant.guards"},
     "uvicorn": {"assistant.server"},
+    "limits": {"assistant.guards"},
     "gradio": {"assistant.ui", "assistant.insights"},
     "langchain_core": {"assistant.retrieve", "assistant.chat"},
     "langchain": {"assistant.generate"},

@@ -6,6 +6,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from threading import Event as Flag
 from typing import Any
 
@@ -15,7 +17,7 @@ from starlette.testclient import TestClient
 from assistant import HmsError
 from assistant.chat import Assistant
 from assistant.guards import MAX_BODY, MAX_CHAT_BODY
-from assistant.server import UNEXPECTED, create_app, serve
+from assistant.server import UNEXPECTED, WEB, create_app, serve
 from assistant.settings import Settings
 from assistant.types import Answer, Ask, Event
 from tests.conftest import ROOT
@@ -94,6 +96,73 @@ def test_a_limit_outside_its_bounds_is_named(client: TestClient, limit: object) 
     assert error(client.post("/api/search", json={"question": "HMS", "limit": limit}), 422)["field"] == "limit"
 
 
+def feedback(settings: Settings) -> list[dict[str, Any]]:
+    """What has been kept of what readers think."""
+    file = settings.index / "feedback.jsonl"
+    return [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.is_file() else []
+
+
+def test_what_readers_think_of_an_answer_is_kept_line_by_line(client: TestClient, settings: Settings) -> None:
+    before = len(feedback(settings))
+    reply = client.post("/api/feedback", json={"answer_id": "a1", "rating": "up"})
+    assert (reply.status_code, reply.content) == (204, b"")
+    said = {"answer_id": "a2", "rating": "down", "reason": "utdatert", "comment": "Gammelt\ntall: «æøå»\ud800"}
+    body = json.dumps(said).encode()
+    assert client.post("/api/feedback", content=body, headers={"Content-Type": "application/json"}).status_code == 204
+    first, second = feedback(settings)[before:]
+    assert list(first) == list(second) == ["time", "answer_id", "rating", "reason", "comment"]
+    assert (first["answer_id"], first["rating"], first["reason"], first["comment"]) == ("a1", "up", None, None)
+    assert (second["reason"], second["comment"]) == ("utdatert", "Gammelt\ntall: «æøå»?")
+    assert abs((datetime.now(UTC) - datetime.fromisoformat(first["time"])).total_seconds()) < 60
+
+
+def test_ratings_at_the_same_time_do_not_mix(client: TestClient, settings: Settings) -> None:
+    before = len(feedback(settings))
+    bodies = [{"answer_id": str(number), "rating": "up", "comment": "å" * 1_000} for number in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        assert {reply.status_code for reply in pool.map(lambda body: client.post("/api/feedback", json=body), bodies)} == {204}
+    assert sorted(int(each["answer_id"]) for each in feedback(settings)[before:]) == list(range(40))
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"answer_id": None}, "answer_id"),
+        ({"answer_id": ""}, "answer_id"),
+        ({"answer_id": 7}, "answer_id"),
+        ({"answer_id": "a" * 101}, "answer_id"),
+        ({"rating": None}, "rating"),
+        ({"rating": "sideways"}, "rating"),
+        ({"rating": ["up"]}, "rating"),
+        ({"reason": 7}, "reason"),
+        ({"reason": "a" * 201}, "reason"),
+        ({"comment": ["x"]}, "comment"),
+        ({"comment": "a" * 1_001}, "comment"),
+    ],
+)
+def test_a_rating_that_is_not_allowed_is_named_and_not_kept(
+    client: TestClient, settings: Settings, changed: dict[str, object], field: str
+) -> None:
+    before = feedback(settings)
+    fault = error(client.post("/api/feedback", json={"answer_id": "a", "rating": "up"} | changed), 422)
+    assert (fault["code"], fault["field"]) == ("invalid_value", field)
+    assert feedback(settings) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "kind"), [("/widget.js", "widget.js", "text/javascript"), ("/widget", "widget.html", "text/html")]
+)
+def test_the_widget_is_served_when_it_is_there(client: TestClient, path: str, name: str, kind: str) -> None:
+    reply = client.get(path)
+    if not (WEB / name).is_file():
+        error(reply, 404)
+        return
+    assert reply.headers["content-type"] == f"{kind}; charset=utf-8"
+    assert reply.headers["cache-control"] == "max-age=3600"
+    assert reply.content == (WEB / name).read_bytes()
+    assert client.head(path).status_code == 200
+
+
 @pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b"\xff", b"[" * 60_000])
 def test_a_body_that_is_no_json_object_is_malformed(client: TestClient, body: bytes) -> None:
     fault = error(client.post("/api/ask", content=body, headers={"Content-Type": "application/json"}), 400)
@@ -120,6 +189,8 @@ def test_unknown_addresses_and_methods_have_the_same_shape(client: TestClient) -
     assert error(client.get("/api/ask"), 405)["code"] == "method_not_allowed"
     assert client.get("/api/ask").headers["allow"] == "POST"
     assert error(client.post("/lest/blogs/regnskap/hms"), 405)["code"] == "method_not_allowed"
+    assert error(client.post("/widget"), 405)["code"] == error(client.delete("/widget.js"), 405)["code"] == "method_not_allowed"
+    assert error(client.get("/api"), 404)["code"] == error(client.get("/widget/x"), 404)["code"] == "not_found"
     assert error(client.post("/gradio_api/queue/join", json={"x": 1}), 422)["code"] == "invalid_value"
 
 
@@ -211,7 +282,7 @@ def test_every_reply_forbids_sniffing_and_framing_by_others(client: TestClient) 
 
 def test_openapi_describes_requests_and_answers(client: TestClient) -> None:
     described = client.get("/openapi.json").json()
-    assert {"/api/ask", "/api/search", "/api/health", "/api/ready"} <= set(described["paths"])
+    assert {"/api/ask", "/api/search", "/api/feedback", "/api/health", "/api/ready"} <= set(described["paths"])
     ask = described["paths"]["/api/ask"]["post"]
     fields = ask["requestBody"]["content"]["application/json"]["schema"]["properties"]
     assert list(fields) == ["question", "history", "role", "page"]

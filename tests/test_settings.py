@@ -79,6 +79,39 @@ def test_an_address_loses_its_last_slash() -> None:
     assert load({"HMS_BASE_URL": "https://example.no/hms/"}).base_url == "https://example.no/hms"
 
 
+def test_sites_are_read_as_browsers_name_them() -> None:
+    found = load({"HMS_ALLOWED_ORIGINS": "https://WWW.example.no/, http://localhost:1313,https://blåbær.no,"})
+    assert found.allowed_origins == ("https://www.example.no", "http://localhost:1313", "https://xn--blbr-roah.no")
+    assert load({}).allowed_origins == ()
+
+
+def test_proxies_are_addresses_or_networks() -> None:
+    found = load({"HMS_TRUSTED_PROXIES": "127.0.0.1, 10.1.2.3/8,2001:db8::/32"})
+    assert found.trusted_proxies == ("127.0.0.1/32", "10.0.0.0/8", "2001:db8::/32")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        (
+            "ALLOWED_ORIGINS",
+            "https://example.no/blogg",
+            "nettsteder uten sti, skilt med komma, for eksempel https://www.example.no",
+        ),
+        ("ALLOWED_ORIGINS", "https://example.no,*", "en adresse som begynner med http:// eller https://"),
+        ("ALLOWED_ORIGINS", "null", "en adresse som begynner med http:// eller https://"),
+        ("TRUSTED_PROXIES", "proxy.local", "IP-adresser eller nett, skilt med komma, for eksempel 127.0.0.1,10.0.0.0/8"),
+        ("TRUSTED_PROXIES", "10.0.0.1/33", "IP-adresser eller nett, skilt med komma, for eksempel 127.0.0.1,10.0.0.0/8"),
+        ("RATE", "0", "et heltall større enn 0"),
+        ("DAILY", "mange", "et heltall større enn 0"),
+    ],
+)
+def test_a_bad_site_proxy_or_number_is_refused_with_what_is_allowed(name: str, value: str, allowed: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        load({f"HMS_{name}": value})
+    assert str(caught.value) == f"HMS_{name} er «{value}», men må være {allowed}."
+
+
 def test_the_environment_wins_over_the_dotenv_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "dotenv", lambda: {"HMS_PORT": "8000", "HMS_HOST": "::1"})
     assert load({"HMS_PORT": "9000"}) == Settings(port=9000, host="::1")

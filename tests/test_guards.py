@@ -1,0 +1,183 @@
+"""What stands around every request: whose page may ask, how often, who the client is, and the headers of every reply."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from assistant.chat import Assistant
+from assistant.guards import MAX_BODY, _duration, client
+from assistant.server import create_app
+from assistant.settings import Settings
+from tests.test_server import error
+
+SITE, STRANGER = "https://www.example.no", "https://stranger.example"
+QUESTION = {"question": "Hvor lenge sitter verneombudet?"}
+
+
+@pytest.fixture(scope="module")
+def embedded(settings: Settings) -> Iterator[TestClient]:
+    """A server that one site may embed."""
+    assistant = Assistant(replace(settings, allowed_origins=(SITE,)))
+    assistant.load()
+    with TestClient(create_app(assistant)) as client:
+        yield client
+
+
+def served(settings: Settings, peer: str = "203.0.113.9", **changed: Any) -> TestClient:
+    """A server that is not ready and answers 503, which is enough to count."""
+    return TestClient(create_app(Assistant(replace(settings, **changed))), client=(peer, 50_000))
+
+
+def asked(client: TestClient, times: int = 1, path: str = "/api/ask", **headers: str) -> list[int]:
+    """The statuses of so many questions."""
+    return [client.post(path, json=QUESTION, headers=headers).status_code for _ in range(times)]
+
+
+def test_a_site_that_may_ask_can_read_answers_events_and_faults(embedded: TestClient) -> None:
+    for body, accept, status in ((QUESTION, "application/json", 200), (QUESTION, "text/event-stream", 200), ({}, "*/*", 422)):
+        reply = embedded.post("/api/ask", json=body, headers={"Origin": SITE, "Accept": accept})
+        assert reply.status_code == status
+        assert reply.headers["access-control-allow-origin"] == SITE
+        assert "Origin" in reply.headers["vary"]
+        assert "access-control-allow-credentials" not in reply.headers
+    assert embedded.get("/api/health", headers={"Origin": SITE}).headers["access-control-allow-origin"] == SITE
+
+
+def preflight(client: TestClient, origin: str, method: str = "POST", headers: str = "content-type") -> Any:
+    asks = {"Origin": origin, "Access-Control-Request-Method": method, "Access-Control-Request-Headers": headers}
+    return client.options("/api/ask", headers=asks)
+
+
+def test_a_browser_that_asks_first_is_told_what_a_site_may_send(embedded: TestClient) -> None:
+    reply = preflight(embedded, SITE)
+    assert reply.status_code == 200
+    assert reply.headers["access-control-allow-origin"] == SITE
+    assert reply.headers["access-control-allow-methods"] == "GET, POST, OPTIONS"
+    assert "access-control-allow-credentials" not in reply.headers
+    assert preflight(embedded, SITE, headers="x-other").status_code == 400
+    assert preflight(embedded, SITE, method="DELETE").status_code == 400
+
+
+@pytest.mark.parametrize("origin", [STRANGER, "null", SITE + ".stranger.example", SITE.replace("https", "http"), SITE + ":8443"])
+def test_a_strangers_page_is_refused_before_anything_is_done(embedded: TestClient, origin: str) -> None:
+    told = []
+    for reply in (preflight(embedded, origin), embedded.post("/api/ask", json=QUESTION, headers={"Origin": origin})):
+        told.append(error(reply, 403))
+        assert "access-control-allow-origin" not in reply.headers
+    assert told[0] == told[1] and told[0]["code"] == "forbidden" and "HMS_ALLOWED_ORIGINS" in told[0]["message"]
+    error(embedded.post("/api/feedback", json={"answer_id": "1", "rating": "up"}, headers={"Origin": origin}), 403)
+    assert "access-control-allow-origin" not in embedded.get("/api/health", headers={"Origin": origin}).headers
+
+
+def test_two_origins_are_as_good_as_the_worse(embedded: TestClient) -> None:
+    error(embedded.post("/api/ask", json=QUESTION, headers=[("Origin", SITE), ("Origin", STRANGER)]), 403)
+
+
+def test_the_servers_own_pages_and_what_is_no_browser_may_ask_and_nobody_else_by_default(settings: Settings) -> None:
+    client = served(settings)
+    assert asked(client, Origin="http://testserver") == asked(client, Origin="https://testserver") == asked(client) == [503]
+    assert asked(client, Origin=SITE) == [403]
+    assert preflight(client, SITE).status_code == 403
+
+
+@pytest.mark.parametrize("host", ["testserver", "localhost:7860"])
+def test_no_strangers_page_reads_the_chat(embedded: TestClient, host: str) -> None:
+    for path in ("/", "/config", "/gradio_api/startup-events"):
+        headers = embedded.get(path, headers={"Origin": STRANGER, "Host": host}).headers
+        assert "access-control-allow-origin" not in headers and "access-control-allow-credentials" not in headers
+
+
+def test_questions_are_counted_for_a_minute_over_both_routes(settings: Settings) -> None:
+    client = served(settings, rate=3, allowed_origins=(SITE,))
+    assert [*asked(client), *asked(client, 2, "/api/search"), *asked(client)] == [503, 503, 503, 429]
+    reply = client.post("/api/search", json=QUESTION, headers={"Origin": SITE})
+    fault = error(reply, 429)
+    assert fault["code"] == "too_many"
+    assert 0 < int(reply.headers["retry-after"]) <= 60
+    assert fault["message"].endswith((" sekunder.", " sekund.", "1 minutt."))
+    assert reply.headers["access-control-allow-origin"] == SITE  # the widget tells how long to wait
+    assert reply.headers["access-control-expose-headers"] == "Retry-After"
+    assert client.get("/api/health").status_code == 200
+
+
+def test_a_day_has_its_own_bound(settings: Settings) -> None:
+    client = served(settings, daily=2)
+    assert asked(client, 2) == [503, 503]
+    reply = client.post("/api/ask", json=QUESTION)
+    assert error(reply, 429)["message"].endswith("prøv igjen om 24 timer.")
+    assert 86_300 < int(reply.headers["retry-after"]) <= 86_400
+
+
+def test_what_is_refused_for_its_page_or_its_size_does_not_count(settings: Settings) -> None:
+    client = served(settings, rate=1)
+    assert asked(client, 3, Origin=STRANGER) == [403] * 3
+    large = client.post("/api/ask", content=b" " * (MAX_BODY + 1), headers={"Content-Type": "application/json"})
+    assert "64 KiB" in error(large, 413)["message"]
+    assert asked(client, 2) == [503, 429]
+
+
+def test_ratings_are_counted_apart_from_questions(settings: Settings, tmp_path: Any) -> None:
+    client = served(settings, rate=1, index=tmp_path)
+    rating = {"answer_id": "1", "rating": "up"}
+    assert asked(client) == [503]
+    assert [client.post("/api/feedback", json=rating).status_code for _ in range(2)] == [204, 429]
+    assert len((tmp_path / "feedback.jsonl").read_text("utf-8").splitlines()) == 1
+
+
+def forwarded(client: TestClient, told: str) -> int:
+    """The status of a question that a proxy says it was asked."""
+    return client.post("/api/ask", json=QUESTION, headers={"X-Forwarded-For": told}).status_code
+
+
+def test_a_peer_that_is_no_trusted_proxy_cannot_say_who_it_is(settings: Settings) -> None:
+    client = served(settings, rate=1, trusted_proxies=("198.51.100.0/24",))
+    assert [forwarded(client, f"192.0.2.{last}") for last in (1, 2)] == [503, 429]
+
+
+def test_readers_behind_a_trusted_proxy_are_counted_one_by_one(settings: Settings) -> None:
+    client = served(settings, "198.51.100.7", rate=1, trusted_proxies=("198.51.100.0/24",))
+    told = ["192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.9, 192.0.2.2", "192.0.2.3, 198.51.100.8"]
+    assert [forwarded(client, each) for each in told] == [503, 503, 429, 429, 503]
+
+
+@pytest.mark.parametrize(
+    ("peer", "told", "whose"),
+    [
+        ("192.0.2.1", [], "192.0.2.1"),
+        ("192.0.2.1", ["192.0.2.2"], "192.0.2.1"),
+        ("10.0.0.1", [], "10.0.0.1"),
+        ("10.0.0.1", ["192.0.2.2"], "192.0.2.2"),
+        ("10.0.0.1", ["192.0.2.2, 192.0.2.3"], "192.0.2.3"),
+        ("10.0.0.1", ["192.0.2.2", "192.0.2.3, 10.0.0.2"], "192.0.2.3"),
+        ("10.0.0.1", ["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+        ("10.0.0.1", ["192.0.2.2, unknown"], "10.0.0.1"),
+        ("10.0.0.1", ["192.0.2.2:4711"], "192.0.2.2"),
+        ("10.0.0.1", ["[2001:db8::1]:4711"], "2001:db8::1"),
+        ("::ffff:10.0.0.1", ["2001:DB8:0::1"], "2001:db8::1"),
+        ("2001:db8:5::1", ["192.0.2.2"], "192.0.2.2"),
+        ("testclient", ["192.0.2.2"], "testclient"),
+        (None, ["192.0.2.2"], ""),
+    ],
+)
+def test_the_client_is_the_last_address_that_no_trusted_proxy_has(peer: str | None, told: list[str], whose: str) -> None:
+    scope = {"client": peer and (peer, 1), "headers": [(b"x-forwarded-for", each.encode()) for each in told]}
+    assert client(scope, [ip_network("10.0.0.0/8"), ip_network("2001:db8:5::/48")]) == whose
+
+
+def test_how_long_to_wait_is_told_as_people_say_it() -> None:
+    told = [_duration(seconds) for seconds in (1, 59, 60, 61, 3_600, 3_601, 86_400)]
+    assert told == ["1 sekund", "59 sekunder", "1 minutt", "2 minutter", "1 time", "2 timer", "24 timer"]
+
+
+def test_every_reply_shuts_devices_and_other_sites_out(embedded: TestClient) -> None:
+    for path in ("/", "/api/health", "/api/nei", "/lest/nei", "/widget", "/widget.js", "/web/reader.css", "/gradio_api/info"):
+        headers = embedded.get(path).headers
+        assert headers["permissions-policy"] == "camera=(), microphone=(), geolocation=()"
+        assert headers["cross-origin-resource-policy"] == ("cross-origin" if path == "/widget.js" else "same-origin")
+    policy = embedded.get("/widget").headers["content-security-policy"].split("; ")
+    needed = ["default-src 'none'", "frame-ancestors 'none'"]
+    assert {*needed, *(f"{kind}-src 'self'" for kind in ("script", "style", "connect", "img"))} <= set(policy)
