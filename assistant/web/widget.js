@@ -97,19 +97,18 @@ button[disabled] { opacity: .6; cursor: default; }
 .root button { box-shadow: 0 2px 12px #0005; border: 1px solid #fff; }
 .fill { background: var(--fill); color: var(--on); border-color: var(--fill); font-weight: 600; }
 .open { display: flex; align-items: center; gap: .5em; padding: .6em 1.1em; border-radius: 2em; }
-.open svg { width: 1.4em; height: 1.4em; }
+svg { width: 1.4em; height: 1.4em; fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
 dialog { position: fixed; inset: auto 16px 16px auto; width: 27em; max-width: calc(100vw - 32px); height: 42em; max-height: calc(100vh - 32px);
   max-height: calc(100dvh - 32px); margin: 0; padding: 0; border: 1px solid var(--edge); border-radius: 14px; background: var(--paper);
   box-shadow: 0 8px 40px #0006; overflow: hidden; overscroll-behavior: contain; }
 :host([data-position=left]) dialog { inset: auto auto 16px 16px; }
 dialog[open] { display: flex; flex-direction: column; }
 dialog::backdrop { background: #0002; }
-header { display: flex; flex-wrap: wrap; align-items: center; gap: 0 .25em; padding: .5em .5em .5em 1em; background: var(--fill); color: var(--on); }
-header h2 { flex: 1; font-size: 1.05em; margin: 0; white-space: nowrap; }
-header button, header .button { background: transparent; color: inherit; border-color: transparent; font-size: .875em; padding: .3em .5em; }
-header button:hover, header .button:hover { border-color: currentColor; }
+header { display: flex; align-items: center; padding: .4em .5em .4em 1em; background: var(--fill); color: var(--on); }
+header h2 { flex: 1; font-size: 1.05em; margin: 0; }
+header button { background: none; color: inherit; border-color: transparent; padding: .3em; line-height: 0; text-align: center; }
+header button:hover { border-color: currentColor; }
 header :focus-visible { outline-color: currentColor; outline-offset: -2px; }
-.close { font-size: 1.25em !important; line-height: 1; text-align: center; }
 .log { flex: 1; overflow-y: auto; overscroll-behavior: contain; position: relative; padding: .75em 1em; overflow-wrap: anywhere; min-height: 6em; }
 .log:focus-visible { outline-offset: -3px; }
 p, ul { margin: 0 0 .6em; }
@@ -132,15 +131,18 @@ a.mark:hover { background: var(--accent); color: var(--paper); }
 .links { list-style: none; padding: 0; }
 .chips { display: flex; flex-wrap: wrap; gap: .4em; align-items: center; margin: .5em 0; font-size: .9375em; }
 .chips h3 { width: 100%; margin: 0; }
-.rate { text-align: center; }
+.up, .down { line-height: 0; padding: .3em; text-align: center; }
+.down svg { transform: rotate(180deg); }
 .fault { border: 1px solid var(--edge); border-left: 4px solid #c33; border-radius: 6px; padding: .45em .65em; }
 .fault button { margin-top: .4em; display: block; }
-footer { padding: .6em 1em .8em; border-top: 1px solid var(--line); }
+footer { padding: .6em 1em .4em; border-top: 1px solid var(--line); }
 .status { display: flex; justify-content: space-between; align-items: center; gap: .5em; margin-bottom: .4em; font-size: .9375em; }
-label { display: block; font-size: .875em; color: var(--quiet); }
+label { display: block; margin-bottom: .3em; font-size: .875em; color: var(--quiet); }
 .ask { display: flex; gap: .5em; align-items: flex-end; }
 textarea { flex: 1; min-width: 0; min-height: 2.6em; max-height: 8em; field-sizing: content; resize: none; padding: .5em .65em; border: 1px solid var(--edge);
   border-radius: 10px; background: var(--paper); }
+.tools { display: flex; flex-wrap: wrap; justify-content: space-between; margin: .4em -.6em 0; font-size: .875em; }
+.tools > * { border-color: transparent; background: none; padding: .3em .6em; color: var(--accent); }
 .busy::before { content: ''; display: inline-block; width: .6em; height: .6em; margin-right: .5em; border-radius: 50%; background: var(--accent); }
 @media (prefers-reduced-motion: no-preference) { .busy::before { animation: pulse 1.2s infinite alternate; } }
 @keyframes pulse { to { opacity: .2; } }
@@ -263,14 +265,15 @@ function sheet(text) {
   return made;
 }
 
-function icon() {
-  const draw = (tag, attributes) => {
-    const node = document.createElementNS('http://www.w3.org/2000/svg', tag);
-    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-    return node;
-  };
-  const svg = draw('svg', {viewBox: '0 0 24 24', fill: 'none', stroke: 'currentColor', 'stroke-width': 2, 'stroke-linejoin': 'round', 'aria-hidden': true});
-  svg.append(draw('path', {d: 'M4 4h16v12h-9l-5 4v-4H4z'}), draw('path', {d: 'm8.5 10 2.5 2.5 4.5-5', 'stroke-linecap': 'round'}));
+const SPEAK = 'M4 4h16v12h-9l-5 4v-4H4zM8.5 10l2.5 2.5 4.5-5', CROSS = 'm6 6 12 12M18 6 6 18';
+const THUMB = 'M7 11v9H3v-9zl4-8c1.5 0 2.5 1 2.5 2.5V9H19a2 2 0 0 1 2 2.3l-1.2 7a2 2 0 0 1-2 1.7H7';
+
+function icon(path) {
+  const [svg, line] = ['svg', 'path'].map(tag => document.createElementNS('http://www.w3.org/2000/svg', tag));
+  svg.setAttribute('viewBox', '0 0 24 24');
+  svg.setAttribute('aria-hidden', 'true');
+  line.setAttribute('d', path);
+  svg.append(line);
   return svg;
 }
 
@@ -290,7 +293,7 @@ class Assistent extends HTMLElement {
     const keep = event => event.preventDefault(); // pressing must not unmark the page's text
     this.#offer = make('button', {type: 'button', hidden: '', mousedown: keep, click: () => this.#about()}, this.#text.marked);
     this.#opener = make('button', {type: 'button', class: 'open fill', 'aria-haspopup': 'dialog', 'aria-expanded': 'false', mousedown: keep,
-      click: () => this.open()}, icon(), this.#text.open);
+      click: () => this.open()}, icon(SPEAK), this.#text.open);
     this.#root.append(make('div', {class: 'root', lang: this.lang}, this.#offer, this.#opener));
     document.addEventListener('selectionchange', this.#selected);
   }
@@ -327,11 +330,11 @@ class Assistent extends HTMLElement {
     this.#dialog = make('dialog', {role: 'dialog', 'aria-modal': 'true', 'aria-labelledby': 'title', lang: this.lang,
       keydown: event => this.#trap(event), close: () => this.#closed(), mousedown: event => this.#beside(event)},
       make('header', null, make('h2', {id: 'title'}, text.title),
-        button(text.fresh, () => this.#fresh()), link(base.href, {class: 'button'}, text.full),
-        button('×', () => this.close(), {class: 'close', 'aria-label': text.close})),
+        button(icon(CROSS), () => this.close(), {class: 'close', 'aria-label': text.close, title: text.close})),
       this.#log,
       make('footer', null, this.#status, this.#own, make('label', {for: 'question'}, text.label),
-        make('div', {class: 'ask'}, this.#field, this.#send)));
+        make('div', {class: 'ask'}, this.#field, this.#send),
+        make('div', {class: 'tools'}, button(text.fresh, () => this.#fresh()), link(base.href, {class: 'button'}, text.full))));
     this.#root.append(this.#dialog);
     this.#greet();
   }
@@ -600,16 +603,17 @@ class Assistent extends HTMLElement {
       if (box.contains(this.#root.activeElement)) this.#field.focus();
       box.replaceChildren(told);
     };
-    const button = (sign, label, click, attributes) => make('button', {type: 'button', class: 'rate', 'aria-label': label, title: label, click, ...attributes}, sign);
+    const button = (kind, label, click, attributes) =>
+      make('button', {type: 'button', class: kind, 'aria-label': label, title: label, click, ...attributes}, icon(THUMB));
     const why = make('div', {class: 'chips', role: 'group', 'aria-label': text.why, hidden: ''}, make('span', {class: 'quiet'}, text.why),
       text.reasons.map((each, place) => make('button', {type: 'button', click: () => rate('down', REASONS[place])}, each)));
-    const down = button('👎', text.down, () => {
+    const down = button('down', text.down, () => {
       why.hidden = !why.hidden;
       down.setAttribute('aria-expanded', String(!why.hidden));
       why.querySelector('button').focus();
     }, {'aria-expanded': 'false'});
     const box = make('div', {class: 'chips', role: 'group', 'aria-label': text.useful}, make('span', {class: 'quiet'}, text.useful),
-      button('👍', text.up, () => rate('up')), down, told, why);
+      button('up', text.up, () => rate('up')), down, told, why);
     return box;
   }
 }
