@@ -105,7 +105,7 @@ def real(assistant: Assistant, settings: Settings) -> Iterator[tuple[str, str]]:
         "HMS_INDEX": str(settings.index),
         "HMS_ALLOWED_ORIGINS": f"http://127.0.0.1:{site.server_port}",
     }
-    command = [sys.executable, os.environ.get("WIDGET_TRY", "app.py"), "--port", str(port)]
+    command = [sys.executable, "app.py", "--port", str(port)]
     server = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
     try:
         answering(f"{origin}/api/ready")
@@ -410,6 +410,8 @@ def test_what_is_marked_on_the_page_can_be_asked_about(page: Any, stage: Stage) 
     assert button.count() == 0
     page.locator("#text").click(click_count=3)
     button.click()
+    page.get_by_role("dialog").wait_for()
+    assert button.count() == 0
     value = page.get_by_role("textbox").input_value()
     assert value == "Om «Verneombudet velges for to år om gangen, og skal ivareta arbeidstakernes interesser.»: "
 
@@ -473,6 +475,11 @@ def test_the_panel_fits_the_screen_and_keeps_the_keyboard(page: Any, stage: Stag
             assert page.evaluate(f"{INSIDE}.querySelector('dialog').contains({INSIDE}.activeElement)")
     page.keyboard.press("Escape")
     page.locator("hms-assistent .open:focus").wait_for()
+    page.keyboard.press("Enter")
+    if width > 480:  # beside it, there is room to press
+        page.mouse.click(1000, 40)
+        page.locator("hms-assistent .open:focus").wait_for()
+        assert page.get_by_role("dialog").count() == 0
 
 
 @needs_browser
@@ -480,8 +487,11 @@ def test_the_page_is_left_as_it_was(page: Any, stage: Stage) -> None:
     page.goto(stage.address)
     ask(page, "Hva er AMU?")
     page.locator(".source").wait_for()
-    shifts = """() => new Promise(done => new PerformanceObserver(list => done(list.getEntries().filter(each => !each.hadRecentInput).length))
-        .observe({type: 'layout-shift', buffered: true}) ?? setTimeout(() => done(0), 300))"""
+    shifts = """() => new Promise(done => {
+        const unasked = list => done(list.getEntries().filter(each => !each.hadRecentInput).length);
+        new PerformanceObserver(unasked).observe({type: 'layout-shift', buffered: true});
+        setTimeout(() => done(0), 300);
+    })"""
     assert page.evaluate(shifts) == 0
     assert page.context.cookies() == []
     assert page.evaluate("localStorage.length + sessionStorage.length") == 0
@@ -493,5 +503,5 @@ def test_the_page_is_left_as_it_was(page: Any, stage: Stage) -> None:
 
 def test_the_script_is_small_and_reads_nothing_as_html() -> None:
     script = WIDGET.read_bytes()
-    assert len(gzip.compress(script, mtime=0)) <= 12_000
+    assert len(gzip.compress(script, mtime=0)) <= 12 * 1024
     assert not re.search(rb"innerHTML|outerHTML|insertAdjacentHTML|\beval\b|new Function|cookie\b|localStorage|\.style\b", script)

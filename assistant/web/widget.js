@@ -1,8 +1,8 @@
 /* The assistant on any site: <script src="https://assistant.example/widget.js" defer></script>.
 
-Adds one element, <hms-assistent>, that asks the server the script came from. Knows how an answer is shown; knows nothing of how it
-comes about. Answers, articles and questions are data: every node is built with its text, and nothing is ever read as HTML. Styles
-are constructed sheets, so the strictest CSP of the site holds. Nothing is stored, and nothing is fetched before a question is asked. */
+Adds one element, <hms-assistent>, that asks the server the script came from. Knows how an answer is shown; knows nothing of how
+it comes about. Answers, articles and questions are data: every node is built with its text, and nothing is ever read as HTML.
+Styles are constructed sheets, so the strictest CSP holds. Nothing is stored, and nothing fetched before a question is asked. */
 (() => {
 'use strict';
 const script = document.currentScript ?? document.querySelector('script[src*="widget.js"]');
@@ -20,7 +20,8 @@ const TEXTS = {
     article: 'Åpne i artikkelen', law: 'Åpne i lovteksten', updated: 'Oppdatert {}', laws: 'Lover og forskrifter i svaret',
     nearest: 'Disse artiklene ligger nærmest', more: 'Spør videre', see: 'Se lovteksten', waiting: 'Leter i artiklene',
     outdated: 'Utdatert', contradiction: 'Motstrid', unknown_law: 'Lovhenvisning', fallback: 'Uten språkmodell',
-    useful: 'Var svaret nyttig?', up: 'Ja, nyttig', down: 'Nei, ikke nyttig', why: 'Hva var galt?', thanks: 'Takk for tilbakemeldingen.',
+    useful: 'Var svaret nyttig?', up: 'Ja, nyttig', down: 'Nei, ikke nyttig', why: 'Hva var galt?',
+    thanks: 'Takk for tilbakemeldingen.',
     lost: 'Takk, men tilbakemeldingen kom ikke fram; prøv gjerne igjen senere.',
     reasons: ['Finner ikke sitatet', 'Mangler kilder', 'Utdatert', 'Feil', 'Annet'],
     slow: 'Dette tar litt tid, men jeg arbeider fortsatt med svaret.',
@@ -33,14 +34,15 @@ const TEXTS = {
     aborted: 'Spørsmålet ble avbrutt.', soon: 'litt', units: ['{} sekunder', '{} minutter', '{} timer'],
   },
   nn: {
-    open: 'Spør om HMS', title: 'HMS-assistenten', close: 'Lukk', fresh: 'Ny samtale', full: 'Opne i fullt vindauge', log: 'Samtale',
-    label: 'Spørsmålet ditt', send: 'Send', abort: 'Avbryt', retry: 'Prøv igjen', you: 'Du spurde',
+    open: 'Spør om HMS', title: 'HMS-assistenten', close: 'Lukk', fresh: 'Ny samtale', full: 'Opne i fullt vindauge',
+    log: 'Samtale', label: 'Spørsmålet ditt', send: 'Send', abort: 'Avbryt', retry: 'Prøv igjen', you: 'Du spurde',
     intro: 'Spør om HMS, arbeidsliv eller rekneskap. Svara er henta frå artiklane, og kvar setning viser kvar ho står.',
     marked: 'Spør om den merkte teksten', about: 'Om «{}»: ', sources: 'Kjelder', source: 'Kjelde {}: {}',
     article: 'Opne i artikkelen', law: 'Opne i lovteksten', updated: 'Oppdatert {}', laws: 'Lover og forskrifter i svaret',
     nearest: 'Desse artiklane ligg nærast', more: 'Spør vidare', see: 'Sjå lovteksten', waiting: 'Leitar i artiklane',
     outdated: 'Utdatert', contradiction: 'Motstrid', unknown_law: 'Lovtilvising', fallback: 'Utan språkmodell',
-    useful: 'Var svaret nyttig?', up: 'Ja, nyttig', down: 'Nei, ikkje nyttig', why: 'Kva var gale?', thanks: 'Takk for tilbakemeldinga.',
+    useful: 'Var svaret nyttig?', up: 'Ja, nyttig', down: 'Nei, ikkje nyttig', why: 'Kva var gale?',
+    thanks: 'Takk for tilbakemeldinga.',
     lost: 'Takk, men tilbakemeldinga kom ikkje fram; prøv gjerne igjen seinare.',
     reasons: ['Finn ikkje sitatet', 'Manglar kjelder', 'Utdatert', 'Feil', 'Anna'],
     slow: 'Dette tek litt tid, men eg arbeider framleis med svaret.',
@@ -53,14 +55,16 @@ const TEXTS = {
     aborted: 'Spørsmålet vart avbrote.', soon: 'litt', units: ['{} sekund', '{} minutt', '{} timar'],
   },
   en: {
-    open: 'Ask about HSE', title: 'The HSE assistant', close: 'Close', fresh: 'New conversation', full: 'Open in full window', log: 'Conversation',
+    open: 'Ask about HSE', title: 'The HSE assistant', close: 'Close', fresh: 'New conversation', full: 'Open in full window',
+    log: 'Conversation',
     label: 'Your question', send: 'Send', abort: 'Cancel', retry: 'Try again', you: 'You asked',
-    intro: 'Ask about health and safety, working life or accounting. The answers are taken from the articles, and each sentence shows where it stands.',
+    intro: 'Ask about health and safety, working life or accounting. Each sentence of an answer shows where it stands in the articles.',
     marked: 'Ask about the marked text', about: 'About “{}”: ', sources: 'Sources', source: 'Source {}: {}',
     article: 'Open in the article', law: 'Open in the law', updated: 'Updated {}', laws: 'Laws and regulations in the answer',
     nearest: 'These articles come closest', more: 'Ask on', see: 'See the law', waiting: 'Searching the articles',
     outdated: 'Outdated', contradiction: 'Contradiction', unknown_law: 'Law reference', fallback: 'Without a language model',
-    useful: 'Was this helpful?', up: 'Yes, helpful', down: 'No, not helpful', why: 'What was wrong?', thanks: 'Thank you for your feedback.',
+    useful: 'Was this helpful?', up: 'Yes, helpful', down: 'No, not helpful', why: 'What was wrong?',
+    thanks: 'Thank you for your feedback.',
     lost: 'Thank you, but the feedback did not get through; please try again later.',
     reasons: ['Cannot find the quote', 'Sources missing', 'Outdated', 'Wrong', 'Something else'],
     slow: 'This takes some time, but I am still working on the answer.',
@@ -69,7 +73,8 @@ const TEXTS = {
     shut: 'This site is not allowed to ask the assistant; open it in a full window instead.',
     unreachable: 'Cannot reach the assistant; try again in a while, or open it in a full window.',
     offline: 'You are offline; try again when you are connected.', late: 'The answer did not come in time; try again in a while.',
-    cut: 'The answer was cut off before it was complete; try again.', fault: 'Something went wrong at the assistant; try again in a while.',
+    cut: 'The answer was cut off before it was complete; try again.',
+    fault: 'Something went wrong at the assistant; try again in a while.',
     aborted: 'The question was cancelled.', soon: 'a while', units: ['{} seconds', '{} minutes', '{} hours'],
   },
 };
@@ -77,7 +82,8 @@ const REASONS = TEXTS.nb.reasons.map(each => each.toLowerCase()); // as the serv
 
 // Sizes in em: they follow the reader's own text size, not the page's. `!important` on the host wins over the page's rules.
 const STYLE = `
-:host { all: initial !important; position: fixed !important; z-index: 2147483000 !important; bottom: 16px !important; right: 16px !important;
+:host { all: initial !important; position: fixed !important; z-index: 2147483000 !important; bottom: 16px !important;
+  right: 16px !important;
   --fill: #0b6e69; --on: #fff; --ink: #1d2b2a; --paper: #fff; --soft: #eef4f3; --line: #cfdad9; --edge: #6f8584; --quiet: #4d6061;
   --accent: #0b6e69; --warn: #fdecc8; --on-warn: #4a3200; }
 :host([data-position=left]) { right: auto !important; left: 16px !important; }
@@ -86,7 +92,8 @@ const STYLE = `
 * { box-sizing: border-box; }
 [hidden] { display: none !important; }
 .root, dialog { font: 1em/1.5 system-ui, sans-serif; color: var(--ink); color-scheme: light dark; text-align: left; }
-.root { display: flex; flex-direction: column; gap: 8px; align-items: flex-end; }
+.root { display: flex; flex-direction: column; gap: 8px; align-items: flex-end; user-select: none; }
+.root:has(~ dialog[open]) { visibility: hidden; }
 :host([data-position=left]) .root { align-items: flex-start; }
 button, textarea { font: inherit; color: inherit; margin: 0; }
 button, .button { min-height: 2.25em; min-width: 2.25em; padding: .3em .75em; border: 1px solid var(--edge); border-radius: 1.2em;
@@ -97,10 +104,12 @@ button[disabled] { opacity: .6; cursor: default; }
 .root button { box-shadow: 0 2px 12px #0005; border: 1px solid #fff; }
 .fill { background: var(--fill); color: var(--on); border-color: var(--fill); font-weight: 600; }
 .open { display: flex; align-items: center; gap: .5em; padding: .6em 1.1em; border-radius: 2em; }
-svg { width: 1.4em; height: 1.4em; fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
-dialog { position: fixed; inset: auto 16px 16px auto; width: 27em; max-width: calc(100vw - 32px); height: 42em; max-height: calc(100vh - 32px);
-  max-height: calc(100dvh - 32px); margin: 0; padding: 0; border: 1px solid var(--edge); border-radius: 14px; background: var(--paper);
-  box-shadow: 0 8px 40px #0006; overflow: hidden; overscroll-behavior: contain; }
+svg { width: 1.4em; height: 1.4em; fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round;
+  stroke-linecap: round; }
+dialog { position: fixed; inset: auto 16px 16px auto; width: 27em; max-width: calc(100vw - 32px); height: 42em;
+  max-height: calc(100vh - 32px); max-height: calc(100dvh - 32px);
+  margin: 0; padding: 0; border: 1px solid var(--edge); border-radius: 14px;
+  background: var(--paper); box-shadow: 0 8px 40px #0006; overflow: hidden; overscroll-behavior: contain; }
 :host([data-position=left]) dialog { inset: auto auto 16px 16px; }
 dialog[open] { display: flex; flex-direction: column; }
 dialog::backdrop { background: #0002; }
@@ -109,20 +118,24 @@ header h2 { flex: 1; font-size: 1.05em; margin: 0; }
 header button { background: none; color: inherit; border-color: transparent; padding: .3em; line-height: 0; text-align: center; }
 header button:hover { border-color: currentColor; }
 header :focus-visible { outline-color: currentColor; outline-offset: -2px; }
-.log { flex: 1; overflow-y: auto; overscroll-behavior: contain; position: relative; padding: .75em 1em; overflow-wrap: anywhere; min-height: 6em; }
+.log { flex: 1; overflow-y: auto; overscroll-behavior: contain; position: relative; padding: .75em 1em; overflow-wrap: anywhere;
+  min-height: 6em; }
 .log:focus-visible { outline-offset: -3px; }
 p, ul { margin: 0 0 .6em; }
 ul { padding-left: 1.2em; }
 li { margin-bottom: .25em; }
 h3, h4 { font-size: .95em; margin: .9em 0 .35em; }
-.asked { background: var(--soft); border-radius: 12px; padding: .5em .75em; margin: .75em 0; white-space: pre-wrap; font-weight: 600; }
+.asked { background: var(--soft); border-radius: 12px; padding: .5em .75em; margin: .75em 0; white-space: pre-wrap;
+  font-weight: 600; }
 .quiet, .asked b { color: var(--quiet); font-weight: 400; font-size: .875em; }
 .asked b { display: block; }
 a { color: var(--accent); }
-.mark { display: inline-block; min-width: 24px; height: 24px; line-height: 22px; padding: 0 4px; text-align: center; border: 1px solid var(--accent);
-  border-radius: 7px; font-size: .8125em; font-weight: 600; text-decoration: none; vertical-align: baseline; }
+.mark { display: inline-block; min-width: 24px; height: 24px; line-height: 22px; padding: 0 4px; text-align: center;
+  border: 1px solid var(--accent); border-radius: 7px; font-size: .8125em;
+  font-weight: 600; text-decoration: none; vertical-align: baseline; }
 a.mark:hover { background: var(--accent); color: var(--paper); }
-.notice { background: var(--warn); color: var(--on-warn); border-left: 4px solid currentColor; border-radius: 6px; padding: .45em .65em; }
+.notice { background: var(--warn); color: var(--on-warn); border-left: 4px solid currentColor; border-radius: 6px;
+  padding: .45em .65em; }
 .notice a { color: inherit; }
 .source { border: 1px solid var(--line); border-radius: 10px; padding: .5em .75em; margin: 0 0 .5em; font-size: .9375em; }
 .source h4 { margin: 0; }
@@ -136,18 +149,22 @@ a.mark:hover { background: var(--accent); color: var(--paper); }
 .fault { border: 1px solid var(--edge); border-left: 4px solid #c33; border-radius: 6px; padding: .45em .65em; }
 .fault button { margin-top: .4em; display: block; }
 footer { padding: .6em 1em .4em; border-top: 1px solid var(--line); }
-.status { display: flex; justify-content: space-between; align-items: center; gap: .5em; margin-bottom: .4em; font-size: .9375em; }
+.status { display: flex; justify-content: space-between; align-items: center; gap: .5em; margin-bottom: .4em;
+  font-size: .9375em; }
 label { display: block; margin-bottom: .3em; font-size: .875em; color: var(--quiet); }
 .ask { display: flex; gap: .5em; align-items: flex-end; }
-textarea { flex: 1; min-width: 0; min-height: 2.6em; max-height: 8em; field-sizing: content; resize: none; padding: .5em .65em; border: 1px solid var(--edge);
-  border-radius: 10px; background: var(--paper); }
+textarea { flex: 1; min-width: 0; min-height: 2.6em; max-height: 8em; field-sizing: content; resize: none; padding: .5em .65em;
+  border: 1px solid var(--edge); border-radius: 10px; background: var(--paper); }
 .tools { display: flex; flex-wrap: wrap; justify-content: space-between; margin: .4em -.6em 0; font-size: .875em; }
 .tools > * { border-color: transparent; background: none; padding: .3em .6em; color: var(--accent); }
-.busy::before { content: ''; display: inline-block; width: .6em; height: .6em; margin-right: .5em; border-radius: 50%; background: var(--accent); }
+.busy::before { content: ''; display: inline-block; width: .6em; height: .6em; margin-right: .5em; border-radius: 50%;
+  background: var(--accent); }
 @media (prefers-reduced-motion: no-preference) { .busy::before { animation: pulse 1.2s infinite alternate; } }
 @keyframes pulse { to { opacity: .2; } }
-@media (max-width: 480px), (max-height: 420px) { dialog, :host([data-position=left]) dialog { inset: 0; width: 100%; max-width: none; height: 100%;
-  max-height: none; border: 0; border-radius: 0; } }
+@media (max-width: 480px), (max-height: 420px) {
+  dialog, :host([data-position=left]) dialog { inset: 0; width: 100%; max-width: none; height: 100%; max-height: none; border: 0;
+    border-radius: 0; }
+}
 @media (max-height: 300px) { dialog[open] { overflow-y: auto; display: block; } }
 @media print { :host { display: none !important; } }`;
 
@@ -179,7 +196,8 @@ function address(url) {
 
 function link(url, attributes, ...children) {
   const whole = address(url);
-  return whole ? make('a', {...attributes, href: whole.href, target: '_blank', rel: 'noopener'}, ...children) : make('span', null, ...children);
+  if (!whole) return make('span', null, ...children);
+  return make('a', {...attributes, href: whole.href, target: '_blank', rel: 'noopener'}, ...children);
 }
 
 // Markdown: what the server's answers use, and no more. The rest stays as it was written.
@@ -255,8 +273,10 @@ function fill(colour) {
   pen.fillStyle = colour;
   const hex = /^#(..)(..)(..)$/.exec(pen.fillStyle);
   if (!hex) return null;
-  const [r, g, b] = hex.slice(1).map(part => parseInt(part, 16) / 255).map(v => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
-  return `:host { --fill: ${pen.fillStyle}; --on: ${1.05 / (0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05) >= 4.5 ? '#fff' : '#000'}; }`;
+  const linear = part => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+  const [r, g, b] = hex.slice(1).map(part => linear(parseInt(part, 16) / 255));
+  const onWhite = 1.05 / (0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05); // WCAG's contrast; black has 4.5 where white has not
+  return `:host { --fill: ${pen.fillStyle}; --on: ${onWhite >= 4.5 ? '#fff' : '#000'}; }`;
 }
 
 function sheet(text) {
@@ -292,8 +312,8 @@ class Assistent extends HTMLElement {
     this.#root.adoptedStyleSheets = [STYLE, fill(colour)].filter(Boolean).map(sheet);
     const keep = event => event.preventDefault(); // pressing must not unmark the page's text
     this.#offer = make('button', {type: 'button', hidden: '', mousedown: keep, click: () => this.#about()}, this.#text.marked);
-    this.#opener = make('button', {type: 'button', class: 'open fill', 'aria-haspopup': 'dialog', 'aria-expanded': 'false', mousedown: keep,
-      click: () => this.open()}, icon(SPEAK), this.#text.open);
+    this.#opener = make('button', {type: 'button', class: 'open fill', 'aria-haspopup': 'dialog', 'aria-expanded': 'false',
+      mousedown: keep, click: () => this.open()}, icon(SPEAK), this.#text.open);
     this.#root.append(make('div', {class: 'root', lang: this.lang}, this.#offer, this.#opener));
     document.addEventListener('selectionchange', this.#selected);
   }
@@ -320,8 +340,8 @@ class Assistent extends HTMLElement {
     const text = this.#text;
     const button = (label, click, attributes) => make('button', {type: 'button', click, ...attributes}, label);
     this.#log = make('div', {class: 'log', role: 'log', 'aria-live': 'polite', 'aria-label': text.log, tabindex: 0});
-    this.#field = make('textarea', {id: 'question', rows: 1, autocomplete: 'off', enterkeyhint: 'send', keydown: event => this.#key(event),
-      input: () => this.#field.removeAttribute('aria-invalid')});
+    this.#field = make('textarea', {id: 'question', rows: 1, autocomplete: 'off', enterkeyhint: 'send',
+      keydown: event => this.#key(event), input: () => this.#field.removeAttribute('aria-invalid')});
     this.#send = button(text.send, () => this.#submit(), {class: 'fill'});
     this.#stage = make('span', {class: 'busy', role: 'status'});
     this.#status = make('div', {class: 'status', hidden: ''}, this.#stage,
@@ -345,7 +365,8 @@ class Assistent extends HTMLElement {
 
   /** A press beside the panel closes it; without its default, which would take the focus from the button again. */
   #beside(event) {
-    if (event.target !== this.#dialog) return;
+    const {left, right, top, bottom} = this.#dialog.getBoundingClientRect(), {clientX: x, clientY: y} = event;
+    if (event.target !== this.#dialog || (x >= left && x <= right && y >= top && y <= bottom)) return;
     event.preventDefault();
     this.close();
   }
@@ -375,7 +396,8 @@ class Assistent extends HTMLElement {
   /** Tab goes round inside the panel; the browser makes the page behind it inert. */
   #trap(event) {
     if (event.key !== 'Tab') return;
-    const all = [...this.#dialog.querySelectorAll('a[href], button:not([disabled]), textarea, [tabindex="0"]')].filter(each => each.getClientRects().length);
+    const all = [...this.#dialog.querySelectorAll('a[href], button:not([disabled]), textarea, [tabindex="0"]')]
+      .filter(each => each.getClientRects().length);
     const [from, to] = event.shiftKey ? [all[0], all.at(-1)] : [all.at(-1), all[0]];
     if (this.#root.activeElement !== from) return;
     event.preventDefault();
@@ -386,7 +408,8 @@ class Assistent extends HTMLElement {
 
   #selected = () => {
     if (this.#dialog?.open) return;
-    const words = /^(INPUT|TEXTAREA)$/.test(document.activeElement?.tagName) ? '' : String(getSelection()).replace(/\s+/g, ' ').trim();
+    const written = /^(INPUT|TEXTAREA)$/.test(document.activeElement?.tagName); // the reader's own words, not the page's
+    const words = written ? '' : String(getSelection()).replace(/\s+/g, ' ').trim();
     clearTimeout(this.#forget);
     const keep = () => {
       this.#marked = words.length < 10 ? '' : [...words].length > MARKED ? [...words].slice(0, MARKED).join('') + '…' : words;
@@ -419,7 +442,8 @@ class Assistent extends HTMLElement {
 
   async #ask(question) {
     const control = (this.#running = new AbortController()), text = this.#text;
-    const reply = make('div'), turn = make('article', null, make('p', {class: 'asked'}, make('b', null, text.you), question), reply);
+    const reply = make('div'), asked = make('p', {class: 'asked'}, make('b', null, text.you), question);
+    const turn = make('article', null, asked, reply);
     if (this.#field.value.trim() === question) this.#field.value = '';
     this.#log.querySelector('.failed')?.remove();
     this.#log.append(turn);
@@ -429,12 +453,16 @@ class Assistent extends HTMLElement {
     this.#stage.textContent = text.waiting + ' …';
     this.#status.hidden = false;
     this.#send.disabled = true;
-    const timers = [setTimeout(() => { this.#stage.textContent = text.slow; }, SLOW), setTimeout(() => control.abort(new Fault(text.late)), LATE)];
+    const timers = [
+      setTimeout(() => { this.#stage.textContent = text.slow; }, SLOW),
+      setTimeout(() => control.abort(new Fault(text.late)), LATE),
+    ];
     try {
       const answer = await this.#fetch(question, control.signal, written => this.#show(turn, reply, written));
       if (this.#running !== control) return;
       this.#show(turn, reply, this.#answer(answer, reply));
-      this.#history.push({role: 'user', content: question}, {role: 'assistant', content: [...answer.answer].slice(0, TURN).join('')});
+      const content = [...answer.answer].slice(0, TURN).join('');
+      this.#history.push({role: 'user', content: question}, {role: 'assistant', content});
     } catch (error) {
       if (this.#running !== control) return;
       const told = control.signal.aborted ? control.signal.reason : error;
@@ -465,7 +493,8 @@ class Assistent extends HTMLElement {
   #failed(turn, reply, question, message) {
     turn.classList.add('failed');
     const again = () => this.#running || (this.#field.focus(), this.#ask(question));
-    this.#show(turn, reply, [make('div', {class: 'fault', role: 'alert'}, message, make('button', {type: 'button', click: again}, this.#text.retry))]);
+    const retry = make('button', {type: 'button', click: again}, this.#text.retry);
+    this.#show(turn, reply, [make('div', {class: 'fault', role: 'alert'}, message, retry)]);
     this.#field.value ||= question;
   }
 
@@ -511,8 +540,8 @@ class Assistent extends HTMLElement {
 
   async #post(path, body, headers, signal) {
     try {
-      const call = {method: 'POST', body, headers: {'Content-Type': 'application/json', ...headers}, credentials: 'omit', cache: 'no-store'};
-      return await fetch(new URL(path, base), {...call, signal});
+      headers = {'Content-Type': 'application/json', ...headers};
+      return await fetch(new URL(path, base), {method: 'POST', body, headers, signal, credentials: 'omit', cache: 'no-store'});
     } catch {
       throw new Fault(navigator.onLine ? this.#text.unreachable : this.#text.offline); // a browser tells no more than that
     }
@@ -547,17 +576,23 @@ class Assistent extends HTMLElement {
     const language = /^[a-z]{2}$/.test(answer.language) ? answer.language : null;
     return [
       make('div', {lang: language}, markdown(answer.answer, how)),
-      list(answer.notices).map(each => make('p', {class: 'notice'}, make('strong', null, text[each.kind] ?? '', ': '), String(each.message ?? ''), ' ',
-        address(each.url) && link(each.url, {class: 'to'}, text.see))),
-      make('div', {'aria-live': 'off'}, this.#sources(citations), this.#links(text.laws, answer.laws, 'text'), this.#links(text.nearest, answer.nearest, 'title')),
+      list(answer.notices).map(each => this.#notice(each)),
+      make('div', {'aria-live': 'off'}, this.#sources(citations), this.#links(text.laws, answer.laws, 'text'),
+        this.#links(text.nearest, answer.nearest, 'title')),
       this.#followups(list(answer.followups)),
       answer.outcome !== 'greeting' && answer.id && this.#feedback(answer.id),
     ].flat().filter(Boolean);
   }
 
+  #notice({kind, message, url}) {
+    const more = address(url) && link(url, {class: 'to'}, this.#text.see);
+    return make('p', {class: 'notice'}, make('strong', null, this.#text[kind] ?? '', ': '), String(message ?? ''), ' ', more);
+  }
+
   #marker(citation) {
     const where = [citation.title, citation.section].filter(Boolean).join(' – ');
-    return link(citation.url, {class: 'mark', 'aria-label': say(this.#text.source, citation.number, where)}, String(citation.number));
+    const name = say(this.#text.source, citation.number, where);
+    return link(citation.url, {class: 'mark', 'aria-label': name}, String(citation.number));
   }
 
   #sources(citations) {
@@ -572,15 +607,17 @@ class Assistent extends HTMLElement {
       }
       before = where;
       const label = each.kind === 'lov' || each.kind === 'forskrift' ? text.law : text.article;
-      cards.at(-1).append(make('blockquote', null, this.#marker(each), ' ', make('span', {lang: 'nb'}, String(each.quote ?? '')), ' ',
-        link(each.url, {class: 'to', 'aria-label': `${label}, ${say(text.source, each.number, each.title)}`}, label)));
+      const name = `${label}, ${say(text.source, each.number, each.title)}`;
+      const quote = make('span', {lang: 'nb'}, String(each.quote ?? ''));
+      const opens = link(each.url, {class: 'to', 'aria-label': name}, label);
+      cards.at(-1).append(make('blockquote', null, this.#marker(each), ' ', quote, ' ', opens));
     }
     return cards.length ? [make('h3', null, text.sources), ...cards] : [];
   }
 
   #day(iso) {
-    const day = new Date(`${iso}T12:00:00`);
-    return isNaN(day) ? iso : day.toLocaleDateString(this.lang === 'en' ? 'en-GB' : ['nb', 'no'], {day: 'numeric', month: 'long', year: 'numeric'});
+    const day = new Date(`${iso}T12:00:00`), how = {day: 'numeric', month: 'long', year: 'numeric'};
+    return isNaN(day) ? iso : day.toLocaleDateString(this.lang === 'en' ? 'en-GB' : ['nb', 'no'], how);
   }
 
   #links(heading, pages, name) {
@@ -596,8 +633,12 @@ class Assistent extends HTMLElement {
 
   #feedback(id) {
     const text = this.#text, told = make('span', {role: 'status', class: 'quiet'});
+    let sending = false;
     const rate = async (rating, reason) => {
+      if (sending) return;
+      sending = true;
       const response = await this.#post('api/feedback', JSON.stringify({answer_id: id, rating, reason})).catch(() => null);
+      sending = false;
       told.textContent = response?.ok ? text.thanks : text.lost;
       if (!response?.ok) return;
       if (box.contains(this.#root.activeElement)) this.#field.focus();
@@ -605,15 +646,16 @@ class Assistent extends HTMLElement {
     };
     const button = (kind, label, click, attributes) =>
       make('button', {type: 'button', class: kind, 'aria-label': label, title: label, click, ...attributes}, icon(THUMB));
-    const why = make('div', {class: 'chips', role: 'group', 'aria-label': text.why, hidden: ''}, make('span', {class: 'quiet'}, text.why),
+    const group = (label, attributes, ...inside) => make('div',
+      {class: 'chips', role: 'group', 'aria-label': label, ...attributes}, make('span', {class: 'quiet'}, label), ...inside);
+    const why = group(text.why, {hidden: ''},
       text.reasons.map((each, place) => make('button', {type: 'button', click: () => rate('down', REASONS[place])}, each)));
     const down = button('down', text.down, () => {
       why.hidden = !why.hidden;
       down.setAttribute('aria-expanded', String(!why.hidden));
       why.querySelector('button').focus();
     }, {'aria-expanded': 'false'});
-    const box = make('div', {class: 'chips', role: 'group', 'aria-label': text.useful}, make('span', {class: 'quiet'}, text.useful),
-      button('up', text.up, () => rate('up')), down, told, why);
+    const box = group(text.useful, null, button('up', text.up, () => rate('up')), down, told, why);
     return box;
   }
 }
