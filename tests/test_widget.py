@@ -111,7 +111,8 @@ def real(assistant: Assistant, settings: Settings) -> Iterator[tuple[str, str]]:
         answering(f"{origin}/api/ready")
         try:
             urlopen(f"{origin}/widget.js").close()
-        except HTTPError:
+        except HTTPError as missing:
+            missing.close()
             pytest.skip("the server does not serve the widget yet")
         yield origin, f"http://127.0.0.1:{site.server_port}"
     finally:
