@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assistant.settings import Settings
@@ -49,6 +50,7 @@ class Refuse(Protocol):
 def around(app: Starlette, settings: Settings, refuse: Refuse) -> ASGIApp:
     """The app with all that stands around it, from outside: headers, whose page asks, how large it is, how many there were."""
     app.add_middleware(_Limits, settings, refuse)
+    app.add_middleware(GZipMiddleware, minimum_size=1_000)  # streams of events are left as they are
     # Outside the limits, so that a site that may ask can read those refusals too. Gradio, which would let any site read the chat,
     # leaves it to this one.
     app.add_middleware(

@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import pytest
 
@@ -109,11 +107,6 @@ def real(assistant: Assistant, settings: Settings) -> Iterator[tuple[str, str]]:
     server = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
     try:
         answering(f"{origin}/api/ready")
-        try:
-            urlopen(f"{origin}/widget.js").close()
-        except HTTPError as missing:
-            missing.close()
-            pytest.skip("the server does not serve the widget yet")
         yield origin, f"http://127.0.0.1:{site.server_port}"
     finally:
         server.terminate()
