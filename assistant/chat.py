@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda, ensure_config
 from langchain_core.runnables.utils import AddableDict
 
 from assistant import HmsError, NotReadyError, phrases
@@ -176,15 +176,19 @@ class Assistant:
         begun = time.perf_counter()
         read(ask)  # what is wrong with a question is said before anything is streamed
         yield Event("status", {"stage": phrases.SEARCHING["nb"]})
-        whole = AddableDict()
-        for part in self.chain.stream(ask):
-            whole += part
-            if "stage" in part:
-                yield Event("status", {"stage": part["stage"]})
-            if text := part.get("draft") or ("" if "draft" in whole else part.get("answer")):
-                yield Event("token", {"text": text})
-            for each in part.get("citations", ()):
-                yield Event("citation", each)
+        whole, left = AddableDict(), threading.Event()
+        parts = self.chain.stream(ask, {"configurable": {"left": left}})
+        try:
+            for part in parts:
+                whole += part
+                if "stage" in part:
+                    yield Event("status", {"stage": part["stage"]})
+                if text := part.get("draft") or ("" if "draft" in whole else part.get("answer")):
+                    yield Event("token", {"text": text})
+                for each in part.get("citations", ()):
+                    yield Event("citation", each)
+        finally:
+            left.set()  # LangChain reads a stream that is closed to its end
         whole = AddableDict({name: value for name, value in whole.items() if name not in ("draft", "stage")})
         yield Event("answer", Answer(**{**whole, "elapsed_ms": round(1000 * (time.perf_counter() - begun))}))
 
@@ -242,11 +246,14 @@ class Assistant:
         return passages(self.index, question.search, limit, question.page)
 
     def _answer(self, founds: Iterator[Found]) -> Iterator[AddableDict]:
-        """What is written as it comes ("draft", "stage"), and the Reply last."""
+        """What is written as it comes ("draft", "stage"), and the Reply last; no more once the reader has left."""
         assert self._replier is not None
+        left = ensure_config().get("configurable", {}).get("left")
         for found in founds:
             for part in self._replier.reply(found):
                 yield AddableDict(reply=part) if isinstance(part, Reply) else AddableDict([part])
+                if left and left.is_set():
+                    return
 
     def _cite(self, parts: Iterator[AddableDict]) -> Iterator[AddableDict]:
         for part in parts:

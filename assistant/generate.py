@@ -7,6 +7,7 @@ from `phrases.FALLBACK`; the caller then answers without a model.
 
 import contextlib
 import logging
+import math
 import queue
 import re
 import threading
@@ -18,34 +19,40 @@ from typing import Any
 
 from assistant import SettingError, phrases, prompts
 from assistant.extract import Draft
-from assistant.question import Question, language
+from assistant.question import ENGLISH, Question, language
 from assistant.settings import Settings
 from assistant.support import Checker, Support
 from assistant.types import Checked, Turn
 from corpus.chunk import Chunk
+from corpus.language import words
 from corpus.markdown import Unit, plain, sentences
 
 log = logging.getLogger(__name__)
-RETRIES = 2
-PAUSE = 0.5  # seconds before the first retry; twice as long before the next
+RETRIES, PAUSE = 2, 0.5  # seconds before the first retry; twice as long before the next
 AT_ONCE = 32  # requests to the model at the same time; more wait, within their limit
-REWRITING = 4.0  # seconds for a question to be rewritten in
-REWRITTEN = 300  # characters of a rewritten question
-LONGEST = 8_000  # characters of an answer that are read; what comes after is not
+REWRITING, REWRITTEN = 4.0, 300  # seconds for a question to be rewritten in; characters of it
+LONGEST = 8_000  # characters of an answer; a longer one is none
 A_TOKEN = 3  # characters of Norwegian that are about a token, for models that do not count
 STAND = 2 / 3  # share of the sentences that must be borne by their sources
 SAYS = 3  # words of a sentence that says something
-REPEATED = 3  # times that a sentence may not stand in an answer
+REPEATED, FRESH = 3, 1 / 4  # times that a sentence may not stand in an answer; share of its words that must differ
+NORWEGIAN_TOO = frozenset({"for", "to", "an", "do", "is"})  # of `question.ENGLISH`: "velges for to år" is none
 MARKER = re.compile(r"\[(\d{1,3})\]")
-GROUP = re.compile(r"[\[【]{1,2}\s*(\d{1,3}(?:\s*[,;]\s*\d{1,3}){0,9})\s*[\]】]{1,2}(?:\([^\s()]{0,200}\))?")
-# What may still become a marker at the end of what has come: an opening bracket and only what stands within one.
-OPEN = re.compile(r"(?:[\[【]{1,2}[\d\s,;]{0,60}[\]】]{0,2}|[\[【]{1,2}[\d\s,;]{1,60}[\]】]{1,2}\([^\s()]{0,200})\Z")
+# A text in parts of one kind each, so that it reads the same however it is cut; what stands in a marker, and in an address.
+INSIDE = "0123456789,; \t\n\xa0"
+PART = re.compile(rf"[\[【]+|[\]】]+|`+|[()]|[{INSIDE}]+|[^\[【\]】`(){INSIDE}][^\[【\]】`()]*")
+ADDRESS, HELD = re.compile(r"[^\s\[【\]】`()]+"), 200  # characters of either at most
+LURE = re.compile(r"(?<=\])\(|(?<=!)\[|(?<=:/)/")  # makes a link, an image or an address of what stands before it
 BULLET = re.compile(r"\s*(?:[-*•]|\d{1,2}[.)])\s+")
-# What is left of markup once it is defused: a link's text stays, its address and tags go.
-LINK = re.compile(
-    r"\[(?!\d{1,3}\])([^\[\]]{0,300})\] ?\([^()]{0,500}\)|\b(?:https?|ftp):/ ?/\s?\S{0,500}|\bwww\.\S{0,300}|‹[^‹›]{0,300}›"
+# What goes from an answer: thoughts, headings, and what is left of tags, images and addresses once they are defused.
+MARKUP = re.compile(
+    r"(?s:‹think›.*?‹/think›)|(?m:^\s*#{1,6}\s.*$)|‹[/!]?[a-zA-Z-][^‹›]{0,300}›|(?<!\S)!(?=\w)|"
+    r"\(?\b(?:(?:https?|ftp):/ ?/|www\.|(?:java|vb)script:)[^\s\[]{0,500}(?<![.,;:!?])"
 )
 AFTER_STOP = re.compile(r"([.!?…]+[»”\"*]*)((?:\s*\[\d{1,3}\])+)")  # a marker that stands after the sentence it is of
+MARKED = re.compile(r"\s*(?:[(\"«“]\s*(?:\[\d{1,3}\][,;\s]*)+[)\"»”]|\[\d{1,3}\])")  # markers, and what encloses nothing else
+# What providers call an answer that they stopped, and what that is.
+STOPPED = {"content_filter": "filtered", "safety": "filtered", "refusal": "filtered", "length": "cut", "max_tokens": "cut"}
 
 
 class Fault(Exception):
@@ -67,46 +74,54 @@ class Written:
 class Markers:
     """A model's text as it streams in, with its markers made one kind: `[2]`, for known passages only.
 
-    Takes `[1]`, `[1, 2]`, `[[1]]`, `【1】` and a link on a marker, in pieces cut anywhere; what stands in code is no marker. What
-    a page would read as HTML, image or link is defused. Time is linear in the text.
+    Takes `[1]`, `[1, 2]`, `[[1]]`, `【1】` and a link on a marker, in pieces cut anywhere; what stands in code is no marker. All
+    other brackets go, and so do backticks and addresses behind a bracket: nothing else can become a marker or a link. Signs of
+    HTML and addresses are defused. Time is linear in the text.
     """
 
     def __init__(self, known: int) -> None:
         self._known = known
-        self._held = ""
+        self._held = ""  # "[" and what may be numbers, or "(" and what may be an address
+        self._before, self._last = " ", ""  # a sign of the part before; what was shown last
         self._code = False
 
     def feed(self, piece: str) -> str:
         """What can be shown now; the rest is held until it is clear what it is."""
-        text = self._held + piece
-        open_ = OPEN.search(text, max(0, len(text) - 280))
-        cut = open_.start() if open_ else len(text) - (len(text) - len(text.rstrip("`!")))
-        self._held = text[cut:]
-        return self._read(text[:cut])
+        told = []
+        for part in PART.findall(piece):
+            first, before, held = part[0], self._before, self._held
+            self._before, self._held = first, ""
+            if held and len(held) + len(part) <= HELD and (first in INSIDE if held[0] == "[" else ADDRESS.fullmatch(part)):
+                self._held = held + part
+                continue
+            told.append(held and self._settled(held, first))
+            if first == "`":
+                self._code ^= before != "`"
+            elif first in "[【]】":
+                self._held = "[" if first in "[【" and not self._code else ""
+            elif first == "(" and before in "]】" and not self._code:
+                self._held = "("
+            elif held[:1] + first != "()":
+                told.append(part)
+        return self._shown("".join(told))
 
     def close(self) -> str:
         """What was held at the end."""
-        held, self._held = self._held, ""
-        return self._read(held)
+        return self._shown(self._settled(self._held, " "))
 
-    def _read(self, text: str) -> str:
-        parts = re.split(r"(`+)", text)
-        told = []
-        for part in parts:
-            if part.startswith("`"):
-                self._code = not self._code
-            else:
-                told.append(re.sub(r"[\[【\]】]", "", part) if self._code else GROUP.sub(self._known_only, part))
-        return defused("".join(told))
+    def _settled(self, held: str, following: str) -> str:
+        """What was held, now that it is known what follows: known markers, nothing, or the text that it is."""
+        if held[:1] == "(":
+            return "" if following == ")" else held
+        numbers = re.findall(r"\d+", held) if following in "]】" else []
+        if not numbers or max(map(len, numbers)) > 3:  # "[2019]" is a year
+            return held[1:]
+        return "".join(f"[{number}]" for number in dict.fromkeys(map(int, numbers)) if 1 <= number <= self._known)
 
-    def _known_only(self, match: re.Match[str]) -> str:
-        numbers = dict.fromkeys(int(number) for number in re.findall(r"\d+", match[1]))
-        return "".join(f"[{number}]" for number in numbers if 1 <= number <= self._known)
-
-
-def defused(text: str) -> str:
-    """A text in which nothing is HTML, an image or a link, however it is cut."""
-    return text.replace("<", "‹").replace(">", "›").replace("![", "[").replace("](", "] (").replace("://", ":/ /")
+    def _shown(self, text: str) -> str:
+        shown = LURE.sub(r" \g<0>", self._last + text.replace("<", "‹").replace(">", "›"))[len(self._last) :]
+        self._last = (self._last + shown)[-2:]
+        return shown
 
 
 class Writer:
@@ -128,18 +143,16 @@ class Writer:
 
     def rewrite(self, question: Question, history: Sequence[Turn]) -> str:
         """The question as one that stands alone, in bokmål; "" when the model does not give one in time."""
-        try:
-            parts = self._said(prompts.REWRITE, prompts.asked(question.text, history), REWRITING)
-            told = " ".join("".join(parts).split()).strip("«»\"' ")
-        except Fault as fault:
-            log.info("a question was not rewritten: %s", fault)
-            return ""
-        return told if 0 < len(told) <= REWRITTEN else ""
+        told = ""
+        with contextlib.suppress(Fault):
+            told = " ".join("".join(self._said(prompts.REWRITE, prompts.asked(question.text, history), REWRITING)).split())
+        return told.strip("«»\"' ") if len(told) <= REWRITTEN else ""
 
     def _said(self, system: str, text: str, seconds: float) -> Iterator[str]:
         """What the model says, within the time; asked again when it is busy or out of reach and has said nothing yet."""
-        self._spend(len(system) + len(text))
         until = time.monotonic() + seconds
+        if self._left() <= 0:
+            raise Fault("budget")
         if not self._free.acquire(timeout=seconds):
             raise Fault("busy")
         try:
@@ -166,101 +179,88 @@ class Writer:
         threading.Thread(target=self._read, args=(system, text, pieces, stop), name="model", daemon=True).start()
         told = 0
         try:
-            while told < LONGEST:
-                piece = pieces.get(timeout=max(0.0, until - time.monotonic()))
-                if piece is None:
-                    return
+            while piece := pieces.get(timeout=max(0.0, until - time.monotonic())):
                 if isinstance(piece, Fault):
-                    raise piece if not told or piece.reason == "filtered" else Fault("cut") from piece
-                told += len(piece)
+                    raise piece if not told or piece.reason == "filtered" else Fault("cut")
+                if (told := told + len(piece)) > LONGEST:
+                    raise Fault("cut")
                 yield piece
         except queue.Empty:
             raise Fault("timeout") from None
         finally:
             stop.set()
-            self._spend(told)
+            self._left(len(system) + len(text) + told)
 
     def _read(self, system: str, text: str, pieces: "queue.SimpleQueue[str | Fault | None]", stop: threading.Event) -> None:
         try:
-            stream = self._model.stream([("system", system), ("human", text)])
-            with contextlib.closing(stream):
+            if isinstance(self._model, Fault):
+                raise Fault(self._model.reason)
+            with contextlib.closing(self._model.stream([("system", system), ("human", text)])) as stream:
                 for chunk in stream:
                     if stop.is_set():
                         return
-                    if chunk.response_metadata.get("finish_reason") == "content_filter":
-                        raise Fault("filtered")
                     if piece := chunk.text:
                         pieces.put(str(piece))
+                    for name in ("finish_reason", "done_reason", "stop_reason"):
+                        if reason := STOPPED.get(str(chunk.response_metadata.get(name)).lower()):
+                            raise Fault(reason)
             pieces.put(None)
         except Exception as error:  # every provider has errors of its own
             fault = error if isinstance(error, Fault) else _fault(error)
             log.warning("the model failed (%s): %s", fault.reason, type(error).__name__)
             pieces.put(fault)
 
-    def _spend(self, characters: int) -> None:
-        """Count about so many characters against the day's tokens; raises Fault when there are none left."""
+    def _left(self, spent: int = 0) -> float:
+        """What is left of the day's tokens, after so many characters more."""
         with self._lock:
             if self._day != date.today():
                 self._day, self._used = date.today(), 0
-            limit = self._settings.model_daily_tokens
-            if limit and self._used >= limit:
-                raise Fault("budget")
-            self._used += characters // A_TOKEN
+            self._used += spent // A_TOKEN
+            return (self._settings.model_daily_tokens or math.inf) - self._used
 
 
 def _model(settings: Settings) -> Any:
-    """The chat model of the settings. Raises SettingError for a provider that is unknown or not installed."""
+    """The chat model of the settings, or why there is none. Raises SettingError for a provider that is unknown or missing."""
     from langchain.chat_models import init_chat_model
 
-    provider = settings.model.partition(":")[0]
-    limits: dict[str, Any] = {"max_tokens": settings.model_tokens, "timeout": settings.model_seconds, "max_retries": 0}
-    if provider == "ollama":
-        limits = {"num_predict": settings.model_tokens, "client_kwargs": {"timeout": settings.model_seconds}}
+    provider, _, name = settings.model.partition(":")
+    most, seconds = settings.model_tokens, settings.model_seconds
+    limits: dict[str, Any] = {"max_tokens": most, "timeout": seconds, "max_retries": 0, "temperature": 0.0}
+    if provider == "ollama":  # a model that thinks aloud is not to
+        limits = {"num_predict": most, "client_kwargs": {"timeout": seconds}, "temperature": 0.0, "reasoning": False}
     if provider == "huggingface":
-        limits = {"max_tokens": settings.model_tokens}
-    if settings.model_url:
+        limits = {"pipeline_kwargs": {"max_new_tokens": most, "max_time": seconds, "do_sample": False}}
+    elif settings.model_url:
         limits["base_url"] = settings.model_url
     try:
-        return init_chat_model(settings.model, temperature=0.0, **limits)
+        return init_chat_model(name, model_provider=provider, **limits)
     except ImportError as error:
-        package = next(iter(re.findall(r"langchain[-_][\w-]+", str(error))), f"langchain-{provider}").replace("_", "-")
-        told = f"HMS_MODEL er «{settings.model}», men pakken {package} mangler; kjør `.venv/bin/pip install {package}`."
-        raise SettingError(told) from error
-    except ValueError as error:
-        told = f"HMS_MODEL er «{settings.model}», men må være leverandør:modell, for eksempel ollama:qwen3 eller openai:gpt-5."
-        raise SettingError(told) from error
+        package = (re.findall(r"langchain[-_][\w-]+", str(error)) or [f"langchain-{provider}"])[0].replace("_", "-")
+        wrong = f"men pakken {package} mangler; kjør `.venv/bin/pip install {package}`."
     except Exception as error:  # most providers refuse to start without a key, each with an error of its own
-        log.warning("the model cannot be used (%s)", type(error).__name__)
-        return _Unusable()
-
-
-class _Unusable:
-    """Stands for a model that cannot be asked, for want of a key."""
-
-    def stream(self, _: object) -> Iterator[Any]:
-        """Never gives anything."""
-        raise Fault("key")
-        yield
+        if not str(error).startswith("Unsupported provider"):
+            log.warning("the model cannot be used (%s)", type(error).__name__)
+            return Fault("model" if provider == "huggingface" else "key")
+        wrong = "men må være leverandør:modell, for eksempel ollama:qwen3 eller openai:gpt-5."
+    raise SettingError(f"HMS_MODEL er «{settings.model}», {wrong}")
 
 
 def _fault(error: Exception) -> Fault:
     """Any provider's error by its status or by its name."""
-    status = getattr(error, "status_code", None) or getattr(getattr(error, "response", None), "status_code", None)
+    response = getattr(error, "response", None)
+    status = getattr(error, "status_code", None) or getattr(response, "status_code", None) or 0
     name = " ".join(cause.__name__ for cause in type(error).__mro__)
-    if status in (401, 403):
-        return Fault("key")
-    if status == 404:
-        return Fault("model")
-    if status == 429:
-        wait = str(getattr(getattr(error, "response", None), "headers", {}).get("retry-after", ""))
-        return Fault("busy", float(wait) if wait.isdigit() else 0.0)
-    if "Timeout" in name:
-        return Fault("timeout")
-    if (status and status >= 500) or "Connect" in name:
-        return Fault("unreachable")
-    if "filter" in str(error).lower():
-        return Fault("filtered")
-    return Fault("cut" if "Protocol" in name or "Read" in name else "fault")
+    wait = str(getattr(response, "headers", {}).get("retry-after", ""))
+    signs = {
+        "key": status in (401, 403),
+        "model": status == 404,
+        "busy": status == 429,
+        "timeout": "Timeout" in name,
+        "unreachable": status >= 500 or "Connect" in name,
+        "filtered": "filter" in str(error).lower(),
+        "cut": "Protocol" in name or "Read" in name,
+    }
+    return Fault(next((reason for reason, so in signs.items() if so), "fault"), float(wait) if wait.isdigit() else 0.0)
 
 
 @dataclass(frozen=True)
@@ -277,44 +277,39 @@ def checked(text: str, question: Question, chunks: Sequence[Chunk], checker: Che
     """What of a whole answer stands. Raises Fault when too little does, or when it is no answer."""
     if not text.strip():
         raise Fault("empty")
-    if prompts.NO_ANSWER in text.upper().replace(" ", "_"):
+    if prompts.NO_ANSWER in text.replace("\\", "") or text.upper().strip(' .*"«»\n') == prompts.NO_ANSWER.replace("_", " "):
         return Written(Draft(""))
     told = sentences_of(text)
     if not any(each.cited for each in told):
         raise Fault("unmarked")
-    if max(map([each.text for each in told].count, (each.text for each in told))) >= REPEATED:
+    whole, said = [each.text for each in told], text.split()
+    if max(map(whole.count, whole)) >= REPEATED or len(set(said)) < FRESH * len(said):
         raise Fault("repeats")
-    if _norwegian(spoken := language(" ".join(each.text for each in told))) != _norwegian(question.language):
+    spoken = language(" ".join(whole))
+    if spoken == "en" and not ENGLISH & set(words(text)) - NORWEGIAN_TOO:
+        spoken = "nb"
+    if spoken.replace("nn", "nb") != question.language.replace("nn", "nb"):
         raise Fault("language")
     judged = [(each, checker.check(each.text, spoken, chunks, each.cited) if each.cited else None) for each in told]
     standing = [(each, support) for each, support in judged if support and support.verdict != "ikke funnet"]
     if len(standing) < STAND * len(judged):
         raise Fault("unsupported")
     draft, numbers = _draft(standing, chunks, question.language)
-    verdicts = (support.verdict if support else "ikke funnet" for _, support in judged)
-    return Written(
-        draft,
-        tuple(Checked(each.text, verdict, numbers.get(each, ())) for (each, _), verdict in zip(judged, verdicts, strict=True)),
-    )
-
-
-def _norwegian(spoken: str) -> str:
-    return "nb" if spoken == "nn" else spoken
+    verdicts = (Checked(each.text, found.verdict if found else "ikke funnet", numbers.get(each, ())) for each, found in judged)
+    return Written(draft, tuple(verdicts))
 
 
 def sentences_of(text: str) -> list[Sentence]:
     """The sentences of a model's answer. One without a marker has that of the next on its line, else of the one before; one that
     leads to a list has its first item's."""
     found: list[Sentence] = []
-    for number, line in enumerate(
-        AFTER_STOP.sub(r"\2\1", LINK.sub(lambda match: match[1] or "", text.replace("**", ""))).splitlines()
-    ):
+    for number, line in enumerate(AFTER_STOP.sub(r"\2\1", MARKUP.sub("", text.replace("**", ""))).splitlines()):
         bullet = BULLET.match(line)
-        whole = line[bullet.end() :] if bullet else re.sub(r"^\s*#+\s*", "", line)
+        whole = line[bullet.end() :] if bullet else line
         begins = "- " if bullet else ""
         for start, end in _joined(whole, sentences(whole)):
             cited = tuple(dict.fromkeys(int(each) for each in MARKER.findall(whole[start:end])))
-            if own := " ".join(re.sub(r"\s*\[\d{1,3}\]", "", whole[start:end]).split()):
+            if own := " ".join(MARKED.sub("", whole[start:end]).split()):
                 found.append(Sentence(own, cited, begins, number))
                 begins = ""
     for place in reversed(range(len(found))):
@@ -328,14 +323,13 @@ def sentences_of(text: str) -> list[Sentence]:
 
 def _joined(text: str, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """The spans of sentences, each too short to say something ("Nei.", "Trinn: 1.") together with the one after it."""
-    begun: int | None = None
-    end = 0
+    begun = -1
     for start, end in spans:
-        begun = start if begun is None else begun
+        begun = start if begun < 0 else begun
         if len(text[begun:end].split()) >= SAYS:
             yield begun, end
-            begun = None
-    if begun is not None:
+            begun = -1
+    if begun >= 0:
         yield begun, end
 
 
@@ -353,8 +347,4 @@ def _draft(
         mark = f" *({phrases.PARTLY[spoken]})*" if support.verdict == "delvis" else ""
         said = f"{plain(each.text)} {marks}{mark}"
         lines[each.line] = f"{lines[each.line]} {said}" if each.line in lines else f"{each.begins}{said}"
-    text = ""
-    for line in lines.values():
-        close = line.startswith("- ") and text.rpartition("\n")[2].startswith("- ")
-        text += ("\n" if close else "\n\n" if text else "") + line
-    return Draft(text, tuple(sources)), numbers
+    return Draft(re.sub(r"(?m)^(- .*\n)\n(?=- )", r"\1", "\n\n".join(lines.values())), tuple(sources)), numbers

@@ -84,6 +84,7 @@ ASKS = {
     ),
 }
 FIGURE = _rule(r"\d")
+REFERENCE = _rule(r"\([^()]*§[^()]*\)|§§?\s*\d+(?:\s?[A-Z])?(?:-\d+)?(?:\s[a-z]\b)?")  # whose number is no amount
 TIME = _rule(
     r"\b\d*\s?(?:dag(?:er)?|uker?|måned(?:er)?|år|timer?|virkedager|termin\w*)\b|\binnen\b|\bfrist\w*|"
     r"\d{1,2}\. (?:jan|feb|mar|apr|mai|jun|jul|aug|sep|okt|nov|des)"
@@ -230,7 +231,7 @@ def _kinds(asked: str, units: Sequence[Unit]) -> dict[str, np.ndarray]:
         return np.array([asks[name] and bool(rule.search(unit.text)) for unit in units], dtype=float)
 
     return {
-        "amount": both("amount", FIGURE),
+        "amount": np.array([asks["amount"] and bool(FIGURE.search(REFERENCE.sub("", unit.text))) for unit in units], dtype=float),
         "time": both("time", TIME),
         "law": both("law", LAW),
         "who": both("who", WHO),

@@ -239,14 +239,18 @@ VERDICTS = {"støttet": "✓ Støttet:", "delvis": "≈ Delvis støttet:", "ikke
 WELCOME = "Still et spørsmål, eller velg et av forslagene under."
 UNEXPECTED = "Noe gikk galt hos oss, og spørsmålet ble ikke besvart; prøv igjen om litt."
 # Gradio has no Norwegian for some labels, and follows the browser's language for the rest. Labels come and go with the messages.
+# A message it names in English, by all its raw Markdown, addresses too, on an element whose role can have no name.
 IN_NORWEGIAN = """() => {
   document.documentElement.lang = 'nb';
   const labels = {'chatbot conversation': 'Samtale', 'Copy message': 'Kopier', 'Copied message': 'Kopiert',
     'Scroll down': 'Rull ned', 'Scroll to top': 'Rull opp', 'Copy': 'Kopier', 'Copied': 'Kopiert'};
+  const speakers = {user: 'Spørsmål', bot: 'Svar'};
   const translate = () => document.querySelectorAll('#chat [aria-label], #chat [title]').forEach(each => {
+    const speaker = speakers[each.dataset.testid];
+    if (speaker) each.setAttribute('role', 'group');
     for (const name of ['aria-label', 'title']) {
-      const label = labels[each.getAttribute(name)];
-      if (label) each.setAttribute(name, label);
+      const said = each.getAttribute(name), label = said && (speaker || labels[said]);
+      if (label && label !== said) each.setAttribute(name, label);
     }
   });
   translate();

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -19,7 +20,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 @dataclass
 class Script:
-    """What a model does: pieces that it says, seconds before each, and how it ends ("stop", "cut", "hang", "filter")."""
+    """What a model does: pieces that it says, seconds before each, how it ends ("stop", "length", "cut", "hang", "filter")."""
 
     pieces: list[str] = field(default_factory=list)
     pause: float = 0.0
@@ -27,15 +28,19 @@ class Script:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     fails: int = 0  # times that it answers with `status` before it answers as it should; 0: always
+    after: "Script | None" = None  # what it does from the second time on
+    times: int = 0  # that it was asked
 
 
 @dataclass
 class ModelServer:
-    """A running server; `asked` holds the requests that came, `left` counts readers that went away in the middle."""
+    """A running server; `asked` holds the requests that came, `began` when each answer's first piece was sent
+    (`time.perf_counter`), `left` counts readers that went away in the middle."""
 
     url: str
     scripts: dict[str, Script]
-    asked: list[dict[str, object]] = field(default_factory=list)
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    began: list[float] = field(default_factory=list)
     left: int = 0
 
 
@@ -64,38 +69,41 @@ def _config(app: FastAPI, port: int) -> uvicorn.Config:
 
 def _app(served: ModelServer) -> FastAPI:
     app = FastAPI()
-    failures: dict[str, int] = {}
 
-    def failed(name: str) -> Response | None:
+    def turn(name: str) -> Script | Response:
         script = served.scripts.get(name)
         if script is None:
             return JSONResponse({"error": {"message": f"model {name} not found", "code": "model_not_found"}}, 404)
-        failures[name] = failures.get(name, 0) + 1
-        if script.status == 200 or (script.fails and failures[name] > script.fails):
-            return None
+        script.times += 1
+        if script.after and script.times > 1:
+            script = script.after
+        if script.status == 200 or 0 < script.fails < script.times:
+            return script
         return JSONResponse({"error": {"message": "no", "code": "no"}}, script.status, headers=dict(script.headers))
 
-    async def said(request: Request, script: Script) -> AsyncIterator[str]:
+    async def said(script: Script) -> AsyncIterator[str]:
+        whole = False
         try:
-            for piece in script.pieces:
-                if script.pause:
-                    await asyncio.sleep(script.pause)
+            for number, piece in enumerate(script.pieces):
+                await asyncio.sleep(script.pause)
+                if not number:
+                    served.began.append(time.perf_counter())
                 yield piece
             if script.end == "hang":
                 await asyncio.sleep(3_600)
+            whole = True
             if script.end == "cut":
                 raise ConnectionResetError
-        except asyncio.CancelledError:
-            served.left += 1
-            raise
+        finally:
+            served.left += not whole
 
     @app.post("/v1/chat/completions")
     async def completions(request: Request) -> Response:
         body = await request.json()
         served.asked.append(body)
-        if failure := failed(body["model"]):
-            return failure
-        script = served.scripts[body["model"]]
+        script = turn(body["model"])
+        if isinstance(script, Response):
+            return script
 
         def event(delta: dict[str, str], finish: str | None = None) -> str:
             choice = {"index": 0, "delta": delta, "finish_reason": finish}
@@ -103,9 +111,9 @@ def _app(served: ModelServer) -> FastAPI:
             return f"data: {json.dumps(told)}\n\n"
 
         async def events() -> AsyncIterator[str]:
-            async for piece in said(request, script):
+            async for piece in said(script):
                 yield event({"role": "assistant", "content": piece})
-            yield event({}, "content_filter" if script.end == "filter" else "stop")
+            yield event({}, {"filter": "content_filter", "length": "length"}.get(script.end, "stop"))
             yield "data: [DONE]\n\n"
 
         return StreamingResponse(events(), media_type="text/event-stream")
@@ -114,17 +122,18 @@ def _app(served: ModelServer) -> FastAPI:
     async def chat(request: Request) -> Response:
         body = await request.json()
         served.asked.append(body)
-        if failure := failed(body["model"]):
-            return failure
+        script = turn(body["model"])
+        if isinstance(script, Response):
+            return script
 
         def line(content: str, **more: object) -> str:
             told = {"model": body["model"], "message": {"role": "assistant", "content": content}, "done": False}
             return json.dumps(told | more) + "\n"
 
         async def lines() -> AsyncIterator[str]:
-            async for piece in said(request, served.scripts[body["model"]]):
+            async for piece in said(script):
                 yield line(piece)
-            yield line("", done=True, done_reason="stop")
+            yield line("", done=True, done_reason="length" if script.end == "length" else "stop")
 
         return StreamingResponse(lines(), media_type="application/x-ndjson")
 

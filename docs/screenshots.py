@@ -1,0 +1,112 @@
+"""The pictures of this folder, taken of the real pages over the shipped articles.
+
+usage: python -m docs.screenshots [--out FOLDER]
+
+Starts `python app.py` on a free port with an index of its own, asks in Chromium, and writes chat.png, chat-narrow.png,
+chat-dark.png, widget.png and widget-narrow.png. Knows the pages by what a reader sees; knows nothing of what is behind them.
+"""
+
+import argparse
+import contextlib
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from eval.bench import ROOT, server
+
+PATIENCE = 120  # seconds until the index is built and the server is ready
+SETTLED = 800  # milliseconds in which the answer is scrolled into place and the fonts are drawn
+WIDE, NARROW = (1280, 900), (390, 844)  # a laptop and a telephone
+FLAGS = ("--no-sandbox", "--disable-gpu", "--hide-scrollbars")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One file: which page, how large in CSS pixels, and in which colours."""
+
+    name: str
+    page: str
+    size: tuple[int, int]
+    scheme: Literal["light", "dark"] = "light"
+
+
+PICTURES = (
+    Picture("chat.png", "chat", WIDE),
+    Picture("chat-narrow.png", "chat", NARROW),
+    Picture("chat-dark.png", "chat", WIDE, "dark"),
+    Picture("widget.png", "widget", WIDE),
+    Picture("widget-narrow.png", "widget", NARROW),
+)
+
+
+def _wait_until_ready(client: Any, begun: float) -> None:
+    """Until the server can answer; raises TimeoutError when it cannot in time."""
+    import httpx
+
+    while time.perf_counter() - begun < PATIENCE:
+        with contextlib.suppress(httpx.TransportError):
+            if client.get("/api/ready").status_code == 200:
+                return
+        time.sleep(0.2)
+    raise TimeoutError(f"«python app.py» ble ikke klar på {PATIENCE} sekunder; start den for hånd og se hva den sier.")
+
+
+def _taken(chromium: str, address: str, out: Path) -> Iterator[Path]:
+    """Take every picture; gives each file as it is written."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        for picture in PICTURES:
+            width, height = picture.size
+            context = browser.new_context(
+                viewport={"width": width, "height": height}, color_scheme=picture.scheme, locale="nb-NO", reduced_motion="reduce"
+            )
+            page = context.new_page()
+            page.set_default_timeout(30_000)
+            ask = _ask_the_chat if picture.page == "chat" else _ask_the_widget
+            ask(page, address)
+            page.mouse.move(0, 0)  # nothing is drawn as if it were pointed at
+            page.wait_for_timeout(SETTLED)
+            page.screenshot(path=out / picture.name, animations="disabled")
+            context.close()
+            yield out / picture.name
+        browser.close()
+
+
+def _ask_the_chat(page: Any, address: str) -> None:
+    page.goto(address)
+    page.locator("#question textarea").fill("Hvor mange må vi være før vi trenger verneombud?")
+    page.locator("#send").click()
+    page.locator("#source-list .source").first.wait_for()
+    page.locator("#chat [role=log][tabindex]").wait_for()  # the last that an answer changes
+
+
+def _ask_the_widget(page: Any, address: str) -> None:
+    page.goto(f"{address}/widget")
+    page.locator("hms-assistent .open").click()
+    page.get_by_role("textbox").fill("Hvor lenge sitter verneombudet?")
+    page.get_by_role("textbox").press("Enter")
+    page.get_by_role("button", name="Ja, nyttig").wait_for()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--out", type=Path, default=ROOT / "docs", help="folder for the pictures (default: docs)")
+    out = parser.parse_args().out
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        parser.exit(2, "Bildene tas i Chromium, som ikke finnes her; installer den (på Debian: apt install chromium).\n")
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, server([ROOT / "corpus" / "articles"], Path(folder)) as (_, client, begun):
+        _wait_until_ready(client, begun)
+        for file in _taken(chromium, str(client.base_url).rstrip("/"), out):
+            print(file)
+
+
+if __name__ == "__main__":
+    main()
