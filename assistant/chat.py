@@ -48,7 +48,6 @@ FOUND = 20  # passages that an answer is made from
 NEAREST = 3  # articles named when there is no answer
 FOLLOWUPS = 3
 CONFIDENT = 2.0  # log-odds of there being an answer, from which on a question need not be rewritten
-READ = 8  # of them that a language model is given
 
 
 class Assistant:
@@ -194,7 +193,7 @@ class Assistant:
 
     def confidence(self, ask: Ask) -> float | None:
         """How sure it is that the articles answer (log-odds, 0 is the bound); None when nothing is searched for."""
-        found = self._retrieve(ask)
+        found = self._plainly(ask)
         return found.ground if found.passages else None
 
     def search(self, ask: Ask, limit: int = 10) -> list[dict[str, object]]:
@@ -224,12 +223,16 @@ class Assistant:
 
     # The chain: retrieve → answer → cite
 
-    def _retrieve(self, ask: Ask) -> Found:
+    def _plainly(self, ask: Ask) -> Found:
+        """What is found without a model's help; nothing is searched for to greet or to refuse."""
         question = read(ask)
-        if question.kind in ("greeting", "vague", "refused"):
-            return Found(question)
-        found = self._found(question, ask.history)
-        needs_rewriting = found.ground < CONFIDENT and (ask.history or question.language in FOREIGN)
+        return Found(question) if question.kind in ("greeting", "vague", "refused") else self._found(question, ask.history)
+
+    def _retrieve(self, ask: Ask) -> Found:
+        found = self._plainly(ask)
+        question = found.question
+        unsure = question.kind == "search" and found.ground < CONFIDENT  # one in danger does not wait for a model
+        needs_rewriting = unsure and (ask.history or question.language in FOREIGN)
         rewritten = self._writer.rewrite(question, ask.history) if self._writer and needs_rewriting else ""
         if not rewritten:
             return found

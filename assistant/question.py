@@ -197,13 +197,13 @@ def language(text: str) -> str:
     likely = max(own, key=lambda spoken: own[spoken])
     if own[likely] >= 2 and own[likely] > len(found & (BOKMAAL | NYNORSK | ENGLISH)):
         return likely
-    letters, told = [word for word in words(text) if word.isalpha()], {spoken: _read(text, spoken) for spoken in own}
+    ours = bool(found & (STOP - SHARED) or set("æøå") & set(lettered))  # looked at first: reading by the lists takes its time
+    letters, told = (
+        [word for word in words(text) if word.isalpha()],
+        {spoken: 0 if ours else _read(text, spoken) for spoken in own},
+    )
     likely = max(own, key=lambda spoken: own[spoken] + told[spoken])
-    if (
-        own[likely] + told[likely] >= LISTED
-        and 2 * told[likely] >= len(letters)
-        and not (found & (STOP - SHARED) or set("æøå") & set(lettered))
-    ):
+    if own[likely] + told[likely] >= LISTED and 2 * told[likely] >= len(letters) and not ours:
         return likely
     english, nynorsk, bokmaal = (len(found & marks) for marks in (ENGLISH, NYNORSK, BOKMAAL))
     if english >= 2 and english > nynorsk + bokmaal:

@@ -13,7 +13,7 @@ from assistant import phrases
 from assistant.cite import corrected, law_quote
 from assistant.extract import Draft, Pick, extract, tell
 from assistant.question import Question
-from assistant.select import Selector
+from assistant.select import READ, Selector
 from assistant.settings import Settings
 from assistant.support import Checker
 from assistant.types import Checked, Notice, Outcome, Passage, Turn
@@ -24,8 +24,6 @@ from corpus.index import Index
 if TYPE_CHECKING:
     from assistant.generate import Writer
     from assistant.retrieve import Statutes
-
-READ = 14  # passages that a language model is given, as many as an answer without one is made from
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ class Replier:
         from assistant.generate import Fault, Markers, checked
 
         question, whole = found.question, ""
-        chunks = [passage.chunk for passage in found.passages[:READ]]
+        chunks = [passage.chunk for passage in found.passages[:READ]]  # as many as are read without a model
         markers = Markers(len(chunks))
         try:
             for piece in chain(writer.write(question, chunks, found.history), [None]):

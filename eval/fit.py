@@ -192,13 +192,19 @@ def _sets(blog: Index, shipped: Index) -> list[Asked]:
     def tuned(name: str) -> list[Row]:
         return [row for row in rows(HERE / "questions" / name) if row["split"] == "tune" and row["gold_urls"]]
 
+    def left_open(name: str) -> list[Row]:
+        kinds = ("near_domain", "out_of_domain", "personal_data", "garbage")
+        return [row for row in rows(HERE / "questions" / name) if row["split"] == "tune" and row["type"] in kinds]
+
     uncovered = rows(CORPUS / "questions" / "uncovered.jsonl")
     labelled = [row for row in rows(CORPUS / "questions" / "answers.jsonl") if row["url"] in blog.entries]
     return [
         Asked(blog, tuned("dev.jsonl"), True, 2.0),
         Asked(blog, labelled, True, 1.0),
         Asked(blog, uncovered, False, 2.0),
-        Asked(shipped, tuned("shipped.jsonl"), True, 1.5),
+        Asked(blog, left_open("dev.jsonl"), False, 1.0),
+        Asked(shipped, tuned("shipped.jsonl") + tuned("shipped-fresh.jsonl"), True, 1.5),
+        Asked(shipped, left_open("shipped.jsonl") + left_open("shipped-fresh.jsonl"), False, 0.5),
         Asked(shipped, [row for row in uncovered if row["kind"] == "out_of_domain"], False, 0.7),
         Asked(shipped, [row for row in labelled if row["url"] not in shipped.entries][:OTHERS], False, 0.3),
     ]

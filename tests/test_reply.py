@@ -9,8 +9,9 @@ import pytest
 from assistant import phrases
 from assistant.chat import Assistant
 from assistant.question import LANGUAGES, Question, read
-from assistant.reply import READ, Found, Replier, Reply, pages_at, writer
+from assistant.reply import Found, Replier, Reply, pages_at, writer
 from assistant.retrieve import passages
+from assistant.select import READ
 from assistant.settings import Settings
 from assistant.types import Ask, Outcome, Passage
 from corpus import dense
