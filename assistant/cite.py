@@ -13,10 +13,9 @@ from urllib.parse import quote
 from assistant import phrases
 from assistant.types import Citation, Law, Notice
 from corpus import law, rules
-from corpus.article import Article
+from corpus.article import Article, repair
 from corpus.chunk import Chunk, section
 from corpus.markdown import Unit, plain, render
-from corpus.normalise import repair
 
 READER = "/lest"  # the app's own reader pages, for articles that have no site of their own
 EDGE = 6  # words at each end of a passage name it; a longer passage is not spelled out

@@ -8,9 +8,9 @@ import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from corpus.article import repair
 from corpus.chunk import Chunk, section, told
 from corpus.markdown import Unit, plain
-from corpus.normalise import repair
 
 WORD_BUDGET = 80  # of an answer; longer ones are not read, shorter ones lack facts
 HARD_LIMIT = 120

@@ -24,9 +24,8 @@ from assistant.extract import Pick
 from assistant.question import language
 from assistant.types import Passage
 from corpus import law, rules
-from corpus.chunk import body, full_text, section
+from corpus.chunk import body, full_text, law_path, section
 from corpus.index import Index
-from corpus.statute import path
 
 CANDIDATES = 100  # of each ranking
 JUDGED = 80  # of both together, by the sum
@@ -292,7 +291,7 @@ class Statutes:
         for pick in picks:
             over = rules.above(pick.chunk.title, pick.chunk.headings, pick.unit.lead, pick.unit.header)
             for rule in (claim.rule for claim in rules.claims(pick.unit.text, over) if claim.rule.law):
-                rows = self._rows.get((path(rule.law), rule.paragraph), [])
+                rows = self._rows.get((law_path(rule.law), rule.paragraph), [])
                 found |= dict.fromkeys(row for row in rows if rules.holds(body(self.index.chunk(row)), rule))
         return list(found)
 
@@ -302,5 +301,5 @@ class Statutes:
         for pick in picks:
             for reference in law.references(pick.unit.text):
                 if reference.law and reference.paragraph:
-                    found |= dict.fromkeys(self._rows.get((path(reference.law), reference.paragraph), []))
+                    found |= dict.fromkeys(self._rows.get((law_path(reference.law), reference.paragraph), []))
         return list(found)

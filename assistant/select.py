@@ -19,8 +19,8 @@ from assistant.extract import Pick
 from assistant.types import Passage
 from corpus.chunk import section, told
 from corpus.dense import Embedder
+from corpus.index import Lexical
 from corpus.language import in_bokmaal
-from corpus.lexical import Lexical
 from corpus.markdown import Unit
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from assistant.types import Verdict
 from corpus import law
 from corpus.chunk import Chunk, told
 from corpus.dense import Embedder
+from corpus.index import Lexical
 from corpus.language import STOP, in_bokmaal, in_norwegian
-from corpus.lexical import Lexical
 from corpus.markdown import Unit
 
 BASE = -1.021

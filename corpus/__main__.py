@@ -15,8 +15,8 @@ from tqdm import tqdm
 from corpus import dense
 from corpus.article import Article, ContentError, read_contents
 from corpus.build import Reader, build
+from corpus.chunk import read_statutes
 from corpus.index import LAW, IndexFault
-from corpus.statute import read_statutes
 
 HERE = Path(__file__).resolve().parent
 

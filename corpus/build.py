@@ -35,6 +35,7 @@ from corpus.index import (
     Entry,
     Index,
     IndexFault,
+    Lexical,
     Manifest,
     beside_vectors,
     current,
@@ -42,7 +43,6 @@ from corpus.index import (
     open_version,
 )
 from corpus.language import Analyzer, vocabulary, words
-from corpus.lexical import Lexical
 from corpus.markdown import blocks
 
 T = TypeVar("T")
@@ -102,7 +102,7 @@ def _chunker() -> str:
     """What decides how an article becomes chunks, terms and vectors: a digest of the code that does it, so that nobody has to
     count versions."""
     digest = sha256()
-    for name in ("normalise", "article", "statute", "markdown", "chunk", "language", "lexical", "dense"):
+    for name in ("article", "markdown", "chunk", "language", "index", "dense"):
         digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
     digest.update(BESIDE.read_bytes())
     return digest.hexdigest()[:8]

@@ -17,9 +17,8 @@ from pathlib import Path
 from string import Template
 
 from corpus import law, rules
-from corpus.article import Article, Rejected
+from corpus.article import Article, Rejected, repair
 from corpus.markdown import Block, Unit, blocks
-from corpus.normalise import repair
 
 PAGE = Path(__file__).resolve().parent / "check.html"
 THIN = 120  # words of a whole article

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from corpus.normalise import repair, repair_mapped
+from corpus.article import repair, repair_mapped
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

@@ -23,7 +23,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from corpus.normalise import repair
+from corpus.article import repair
 
 MARKER = re.compile(r"(?<!\\)\[\d{1,3}\]")
 ESCAPED = re.compile(r"\\([\\`*_\[\]<>])")

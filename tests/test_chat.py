@@ -12,12 +12,12 @@ from assistant.retrieve import PER_ARTICLE
 from assistant.settings import Settings
 from assistant.types import Answer, Ask, Citation, Turn
 from corpus import dense
+from corpus.article import repair
 from corpus.build import build
+from corpus.chunk import read_statutes
 from corpus.index import LAW as LAW_INDEX
-from corpus.normalise import repair
-from corpus.statute import read_statutes
 from tests.conftest import ROOT, Writer
-from tests.test_statute import LAW
+from tests.test_chunk import LAW
 
 ANSWERED = (
     "Hvor mange ansatte må vi være før vi trenger verneombud?",

@@ -28,12 +28,12 @@ NEVER = {
 }
 
 OWNERS = {
-    "ftfy": {"corpus.normalise"},
+    "ftfy": {"corpus.article"},
     "frontmatter": {"corpus.article"},
     "markdown_it": {"corpus.markdown"},
     "Stemmer": {"corpus.language"},
     "symspellpy": {"corpus.language"},
-    "bm25s": {"corpus.lexical"},
+    "bm25s": {"corpus.index"},
     "chromadb": {"corpus.dense"},
     "sentence_transformers": {"corpus.dense", "corpus.train"},  # one reads a model, the other makes it
     "torch": {"corpus.dense", "corpus.train"},

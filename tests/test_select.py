@@ -7,8 +7,8 @@ from assistant.select import WEIGHTS, Place, Selector
 from assistant.types import Ask, Passage
 from corpus import dense
 from corpus.chunk import Chunk, told
+from corpus.index import Lexical
 from corpus.language import Analyzer
-from corpus.lexical import Lexical
 from corpus.markdown import Unit
 
 SENTENCES = (

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from corpus.index import Lexical
 from corpus.language import Analyzer
-from corpus.lexical import Lexical
 
 TEXTS = ["verneombud velges av ansatte", "faktura sendes til kunden", "ansatte har rett til ferie", ""]
 
