@@ -32,7 +32,8 @@ from assistant.extract import followups
 from assistant.question import Question, read
 from assistant.reply import Found, Replier, Reply, pages_at, writer
 from assistant.settings import Settings
-from assistant.types import Answer, Ask, Citation, Event, Page, Passage, Turn
+from assistant.store import Store
+from assistant.types import Answer, Ask, Citation, Event, Feedback, Page, Passage, Turn
 from corpus import dense
 from corpus.article import ContentError
 from corpus.chunk import body, section
@@ -60,6 +61,7 @@ class Assistant:
         self._index: Index | None = None
         self._replier: Replier | None = None
         self._writer = writer(settings)
+        self._store = Store(settings.index)
         self._loading = threading.Lock()
         self.chain: Runnable[Ask, AddableDict] = (
             RunnableLambda(self._retrieve, name="retrieve")
@@ -190,6 +192,10 @@ class Assistant:
             left.set()  # LangChain reads a stream that is closed to its end
         whole = AddableDict({name: value for name, value in whole.items() if name not in ("draft", "stage")})
         yield Event("answer", Answer(**{**whole, "elapsed_ms": round(1000 * (time.perf_counter() - begun))}))
+
+    def rate(self, feedback: Feedback) -> None:
+        """Keep what a reader says of an answer."""
+        self._store.rate(feedback)
 
     def confidence(self, ask: Ask) -> float | None:
         """How sure it is that the articles answer (log-odds, 0 is the bound); None when nothing is searched for."""

@@ -1,14 +1,14 @@
 """What stands around every request: security headers, whose page may ask, how large and how often, and no more of Gradio than the
 chat needs.
 
-Knows HTTP; knows nothing of answers, nor of the words in which something is refused.
+Knows HTTP and how its errors are told: everything is one Norwegian sentence in `{"error": {"code", "message", "field"?}}`; stack
+traces, paths and secrets never leave the process. Knows nothing of answers.
 """
 
 import math
 import time
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Protocol
 
 from limits import RateLimitItemPerDay, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
@@ -18,8 +18,10 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from assistant import HmsError, NotReadyError, QuestionError
 from assistant.settings import Settings
 
 OURS = ("api", "lest", "web", "widget", "widget.js")  # first parts of the addresses that are served here; the chat has the rest
@@ -38,18 +40,60 @@ CHAT_CSP = (
 )
 # What is counted for a client, each by itself: asking costs time, and a rating room on the disk.
 COUNTED = {"/api/ask": "questions", "/api/search": "questions", "/api/feedback": "ratings"}
+UNEXPECTED = "Noe gikk galt hos oss; prøv igjen om litt."
+TOLD = {  # HTTP status → code, sentence
+    400: ("malformed", "Forespørselen til «{path}» kan ikke leses; se /openapi.json."),
+    403: ("forbidden", "Adressen «{path}» er ikke åpen herfra; et nettsted slippes til med HMS_ALLOWED_ORIGINS."),
+    404: ("not_found", "Det finnes ingenting på adressen «{path}»; API-et er beskrevet i /openapi.json."),
+    405: ("method_not_allowed", "Adressen «{path}» tar ikke imot {method}; se /openapi.json."),
+    413: ("too_large", "Forespørselen til «{path}» er større enn {detail}; send et kortere spørsmål eller begynn en ny samtale."),
+    422: ("invalid_value", "Forespørselen til «{path}» har et felt som mangler eller er feil; se /openapi.json."),
+    429: ("too_many", "Det kom mange forespørsler herfra på kort tid; prøv igjen om {detail}."),
+}
 
 
-class Refuse(Protocol):
-    """Makes the reply that tells that a request is refused."""
+class Fault(Exception):
+    """A request that cannot be served: status, code, sentence, and the field at fault."""
 
-    def __call__(self, scope: Scope, status: int, detail: str = "", headers: Mapping[str, str] | None = None) -> ASGIApp:
-        """The reply; `detail` is the bound that was passed, or how long to wait."""
+    def __init__(self, status: int, code: str, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.status, self.code, self.field = status, code, field
+
+    @property
+    def body(self) -> dict[str, dict[str, str]]:
+        """The one shape of an error."""
+        return {"error": {"code": self.code, "message": str(self)} | ({"field": self.field} if self.field else {})}
 
 
-def around(app: Starlette, settings: Settings, refuse: Refuse) -> ASGIApp:
+def short(value: object) -> str:
+    """A value as it is repeated to whoever sent it."""
+    text = str(value)
+    return text if len(text) <= 60 else text[:60] + "…"
+
+
+def fault(error: Exception) -> Fault:
+    """Any error as the asker is told of it."""
+    match error:
+        case Fault():
+            return error
+        case QuestionError():
+            return Fault(422, "invalid_value", str(error), error.field)
+        case NotReadyError():
+            return Fault(503, "not_ready", str(error))
+        case _:
+            return Fault(500, "internal", str(error) if isinstance(error, HmsError) else UNEXPECTED)
+
+
+def refused(scope: Scope, status: int, detail: str = "", headers: Mapping[str, str] | None = None) -> Response:
+    """The reply to a request that is turned away with a status of HTTP's own."""
+    code, sentence = TOLD.get(status, ("refused", "Serveren kan ikke svare på «{path}» nå; prøv igjen om litt."))
+    told = {"path": short(scope["path"]), "method": scope["method"], "detail": detail}
+    return JSONResponse(Fault(status, code, sentence.format(**told)).body, status, headers=headers)
+
+
+def around(app: Starlette, settings: Settings) -> ASGIApp:
     """The app with all that stands around it, from outside: headers, whose page asks, how large it is, how many there were."""
-    app.add_middleware(_Limits, settings, refuse)
+    app.add_middleware(_Limits, settings)
     app.add_middleware(GZipMiddleware, minimum_size=1_000)  # streams of events are left as they are
     # Outside the limits, so that a site that may ask can read those refusals too. Gradio, which would let any site read the chat,
     # leaves it to this one.
@@ -60,14 +104,14 @@ def around(app: Starlette, settings: Settings, refuse: Refuse) -> ASGIApp:
         allow_headers=("Content-Type", "Accept"),
         expose_headers=("Retry-After",),
     )
-    return _Guard(app, settings.allowed_origins, refuse)
+    return _Guard(app, settings.allowed_origins)
 
 
 class _Guard:
     """Outermost: headers on every reply, closed doors, and no questions from other sites' pages."""
 
-    def __init__(self, app: ASGIApp, origins: Sequence[str], refuse: Refuse) -> None:
-        self.app, self.origins, self.refuse = app, origins, refuse
+    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
+        self.app, self.origins = app, origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and add to what comes back."""
@@ -76,9 +120,9 @@ class _Guard:
         first, second = _parts(scope)
         guarded = _with_headers(send, scope["path"], first)
         if first == "gradio_api" and second not in GRADIO:
-            return await self.refuse(scope, 404)(scope, receive, guarded)
+            return await refused(scope, 404)(scope, receive, guarded)
         if first == "api" and scope["method"] in ("POST", "OPTIONS") and self._foreign(Headers(scope=scope)):
-            return await self.refuse(scope, 403)(scope, receive, guarded)
+            return await refused(scope, 403)(scope, receive, guarded)
         if first in OURS and scope["method"] == "HEAD":  # answered as GET; the server sends no body for it
             scope = {**scope, "method": "GET"}
         await self.app(scope, receive, guarded)
@@ -93,8 +137,8 @@ class _Guard:
 class _Limits:
     """How large a request may be, and how many of them a client may send."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, refuse: Refuse) -> None:
-        self.app, self.refuse = app, refuse
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
         self.proxies = [ip_network(each) for each in settings.trusted_proxies]
         self.rates = (RateLimitItemPerMinute(settings.rate), RateLimitItemPerDay(settings.daily))
         self.limiter = MovingWindowRateLimiter(MemoryStorage())
@@ -106,10 +150,10 @@ class _Limits:
         most = MAX_BODY if _parts(scope)[0] in OURS else MAX_CHAT_BODY
         length = Headers(scope=scope).get("content-length", "")
         if length.isdecimal() and int(length[:12]) > most:
-            return await self.refuse(scope, 413, _kib(most))(scope, receive, send)
+            return await refused(scope, 413, _kib(most))(scope, receive, send)
         counted = COUNTED.get(scope["path"]) if scope["method"] == "POST" else None
         if counted and (wait := self._wait(counted, client(scope, self.proxies))):
-            return await self.refuse(scope, 429, _duration(wait), {"Retry-After": str(wait)})(scope, receive, send)
+            return await refused(scope, 429, _duration(wait), {"Retry-After": str(wait)})(scope, receive, send)
         await self.app(scope, _limited(receive, most), send)
 
     def _wait(self, *whose: str) -> int:

@@ -8,10 +8,8 @@ import errno
 import json
 import logging
 import socket
-import threading
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from string import Template
@@ -25,17 +23,16 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp
 
-from assistant import HmsError, NotReadyError, QuestionError
+from assistant import HmsError, NotReadyError
 from assistant.chat import Assistant
-from assistant.guards import OURS, around
+from assistant.guards import OURS, Fault, around, fault, refused, short
 from assistant.settings import Settings
-from assistant.types import Answer, Ask, Audience, Citation, Event, Turn
+from assistant.types import Answer, Ask, Audience, Citation, Event, Feedback, Turn
 from assistant.ui import day, mount
 
 log = logging.getLogger(__name__)
-WRITING = threading.Lock()  # one line of feedback at a time
 WEB = Path(__file__).resolve().parent / "web"
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 MAX_RESULTS = 50
@@ -54,19 +51,6 @@ RATED = {"rating": {"enum": ["up", "down"]}} | {
 LIMIT = {"limit": {"type": "integer", "minimum": 1, "maximum": MAX_RESULTS, "default": 10}}
 
 
-class _Fault(Exception):
-    """A request that cannot be served: status, code, sentence, and the field at fault."""
-
-    def __init__(self, status: int, code: str, message: str, field: str = "") -> None:
-        super().__init__(message)
-        self.status, self.code, self.field = status, code, field
-
-    @property
-    def body(self) -> dict[str, dict[str, str]]:
-        """The one shape of an error."""
-        return {"error": {"code": self.code, "message": str(self)} | ({"field": self.field} if self.field else {})}
-
-
 def create_app(assistant: Assistant) -> ASGIApp:
     """The whole application: API, reader pages, and the chat at `/`."""
     app = FastAPI(title="HMS-assistenten", version="1", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
@@ -78,7 +62,7 @@ def create_app(assistant: Assistant) -> ASGIApp:
     for route in mounted.routes:  # the chat's own app answers for what nothing else does, so it must speak as we do
         if isinstance(route, Mount) and isinstance(route.app, FastAPI):
             _error_handlers(route.app)
-    return around(mounted, assistant.settings, _refused)
+    return around(mounted, assistant.settings)
 
 
 def serve(assistant: Assistant, settings: Settings) -> None:
@@ -127,15 +111,15 @@ def _routes(app: FastAPI, assistant: Assistant) -> None:
         fields = await _fields(request)
         limit = fields.get("limit", 10)
         if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= MAX_RESULTS:
-            raise _Fault(
-                422, "invalid_value", f"«limit» er {_short(limit)}, men må være et heltall fra 1 til {MAX_RESULTS}.", "limit"
+            raise Fault(
+                422, "invalid_value", f"«limit» er {short(limit)}, men må være et heltall fra 1 til {MAX_RESULTS}.", "limit"
             )
         return JSONResponse({"passages": await run_in_threadpool(assistant.search, _ask(fields), limit)})
 
     @app.post("/api/feedback", summary="What a reader thinks of an answer", status_code=204,
               openapi_extra=_body(RATED, "answer_id", "rating"))  # fmt: skip
     async def feedback(request: Request) -> Response:
-        await run_in_threadpool(_keep, assistant.settings.index, _rating(await _fields(request)))
+        await run_in_threadpool(assistant.rate, _rating(await _fields(request)))
         return Response(status_code=204)
 
     @app.get("/api/health", summary="The process is up")
@@ -205,68 +189,52 @@ async def _fields(request: Request) -> dict[str, Any]:
     """The JSON object of a request's body."""
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
         given = request.headers.get("content-type") or "ikke oppgitt"
-        raise _Fault(415, "unsupported_media_type", f"Innholdstypen er «{_short(given)}»; send application/json.")
+        raise Fault(415, "unsupported_media_type", f"Innholdstypen er «{short(given)}»; send application/json.")
     try:
         fields = json.loads(await request.body())
     except (ValueError, RecursionError) as error:
         where = f"; feilen står ved tegn {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else " i UTF-8"
-        raise _Fault(400, "malformed", f"Forespørselen er ikke gyldig JSON{where}.") from None
+        raise Fault(400, "malformed", f"Forespørselen er ikke gyldig JSON{where}.") from None
     if not isinstance(fields, dict):
-        raise _Fault(400, "malformed", "Forespørselen må være et JSON-objekt; feltene står i /openapi.json.")
+        raise Fault(400, "malformed", "Forespørselen må være et JSON-objekt; feltene står i /openapi.json.")
     return fields
 
 
 def _ask(fields: dict[str, Any]) -> Ask:
     role, page = fields.get("role"), fields.get("page")
     if role is not None and role not in get_args(Audience):
-        raise _Fault(
-            422, "invalid_value", f"«role» er {_short(role)}, men må være en av {', '.join(get_args(Audience))}.", "role"
-        )
+        raise Fault(422, "invalid_value", f"«role» er {short(role)}, men må være en av {', '.join(get_args(Audience))}.", "role")
     if page is not None and not isinstance(page, str):
-        raise _Fault(422, "invalid_value", f"«page» er {_short(page)}, men må være stien til en side.", "page")
+        raise Fault(422, "invalid_value", f"«page» er {short(page)}, men må være stien til en side.", "page")
     history = () if fields.get("history") is None else _history(fields["history"])
     return Ask(_text(fields, "question"), history, role, page and ("/" + page.strip("/")))
 
 
 def _history(value: object) -> tuple[Turn, ...]:
-    fault = "«history» må være en liste av {«role»: «user» eller «assistant», «content»: tekst}."
+    wrong = "«history» må være en liste av {«role»: «user» eller «assistant», «content»: tekst}."
     if not isinstance(value, list) or not all(isinstance(turn, dict) for turn in value):
-        raise _Fault(422, "invalid_value", fault, "history")
+        raise Fault(422, "invalid_value", wrong, "history")
     if any(turn.get("role") not in ("user", "assistant") or not isinstance(turn.get("content"), str) for turn in value):
-        raise _Fault(422, "invalid_value", fault, "history")
+        raise Fault(422, "invalid_value", wrong, "history")
     return tuple(Turn(turn["role"], turn["content"]) for turn in value)
 
 
 def _text(fields: dict[str, Any], name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str):
-        raise _Fault(422, "invalid_value", f"Feltet «{name}» mangler eller er ikke tekst; skriv spørsmålet der.", name)
+        raise Fault(422, "invalid_value", f"Feltet «{name}» mangler eller er ikke tekst; skriv spørsmålet der.", name)
     return value
 
 
-def _rating(fields: dict[str, Any]) -> dict[str, str | None]:
+def _rating(fields: dict[str, Any]) -> Feedback:
     """What a reader says of an answer."""
     if fields.get("rating") not in ("up", "down"):
-        raise _Fault(422, "invalid_value", f"«rating» er {_short(fields.get('rating'))}, men må være up eller down.", "rating")
+        raise Fault(422, "invalid_value", f"«rating» er {short(fields.get('rating'))}, men må være up eller down.", "rating")
     for name, (least, most) in SAID.items():
         value = fields.get(name)
         if not (isinstance(value, str) and least <= len(value) <= most) and not (value is None and not least):
-            raise _Fault(422, "invalid_value", f"«{name}» må være tekst på {least} til {most} tegn.", name)
-    return {name: fields.get(name) for name in ("answer_id", "rating", "reason", "comment")}
-
-
-def _keep(folder: Path, said: dict[str, str | None]) -> None:
-    """Add what a reader said to the file of such lines."""
-    line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), **said}, ensure_ascii=False)
-    with WRITING:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "feedback.jsonl").open("ab") as file:
-            file.write(f"{line}\n".encode("utf-8", "replace"))  # half a sign of two can be sent, but is no text
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else text[:60] + "…"
+            raise Fault(422, "invalid_value", f"«{name}» må være tekst på {least} til {most} tegn.", name)
+    return Feedback(fields["answer_id"], fields["rating"], fields.get("reason"), fields.get("comment"))
 
 
 def _started(events: Iterator[Event]) -> Generator[Event]:
@@ -286,56 +254,24 @@ async def _sse(events: Generator[Event]) -> AsyncIterator[str]:
             data = asdict(event.data) if isinstance(event.data, Answer | Citation) else dict(event.data)
             yield f"event: {event.name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
     except Exception as error:  # the status is sent; all that is left is an event that says so
-        fault = _fault(error)
-        if fault.status == 500:
+        told = fault(error)
+        if told.status == 500:
             log.exception("a stream broke")
-        yield f"event: error\ndata: {json.dumps(fault.body, ensure_ascii=False)}\n\n"
+        yield f"event: error\ndata: {json.dumps(told.body, ensure_ascii=False)}\n\n"
     finally:
         events.close()  # a reader who leaves stops the answer, now and not when memory is next tidied
 
 
-UNEXPECTED = "Noe gikk galt hos oss; prøv igjen om litt."
-TOLD = {  # HTTP status → code, sentence
-    400: ("malformed", "Forespørselen til «{path}» kan ikke leses; se /openapi.json."),
-    403: ("forbidden", "Adressen «{path}» er ikke åpen herfra; et nettsted slippes til med HMS_ALLOWED_ORIGINS."),
-    404: ("not_found", "Det finnes ingenting på adressen «{path}»; API-et er beskrevet i /openapi.json."),
-    405: ("method_not_allowed", "Adressen «{path}» tar ikke imot {method}; se /openapi.json."),
-    413: ("too_large", "Forespørselen til «{path}» er større enn {detail}; send et kortere spørsmål eller begynn en ny samtale."),
-    422: ("invalid_value", "Forespørselen til «{path}» har et felt som mangler eller er feil; se /openapi.json."),
-    429: ("too_many", "Det kom mange forespørsler herfra på kort tid; prøv igjen om {detail}."),
-}
-
-
-def _fault(error: Exception) -> _Fault:
-    """Any error as the asker is told of it."""
-    match error:
-        case _Fault():
-            return error
-        case QuestionError():
-            return _Fault(422, "invalid_value", str(error), error.field)
-        case NotReadyError():
-            return _Fault(503, "not_ready", str(error))
-        case _:
-            return _Fault(500, "internal", str(error) if isinstance(error, HmsError) else UNEXPECTED)
-
-
-def _refused(scope: Scope, status: int, detail: str = "", headers: Mapping[str, str] | None = None) -> Response:
-    """The reply to a request that is turned away with a status of HTTP's own."""
-    code, sentence = TOLD.get(status, ("refused", "Serveren kan ikke svare på «{path}» nå; prøv igjen om litt."))
-    told = {"path": _short(scope["path"]), "method": scope["method"], "detail": detail}
-    return JSONResponse(_Fault(status, code, sentence.format(**told)).body, status, headers=headers)
-
-
 def _error_handlers(app: FastAPI) -> None:
     async def reply(_: Request, error: Exception) -> Response:
-        fault = _fault(error)
-        return JSONResponse(fault.body, fault.status, headers={"Retry-After": "5"} if fault.status == 503 else None)
+        told = fault(error)
+        return JSONResponse(told.body, told.status, headers={"Retry-After": "5"} if told.status == 503 else None)
 
     async def http(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 422
-        return _refused(request.scope, status, getattr(error, "detail", ""), getattr(error, "headers", None))
+        return refused(request.scope, status, getattr(error, "detail", ""), getattr(error, "headers", None))
 
-    for kind in (_Fault, HmsError, Exception):
+    for kind in (Fault, HmsError, Exception):
         app.add_exception_handler(kind, reply)
     for theirs in (HTTPException, FastAPIHTTPException, RequestValidationError):
         app.add_exception_handler(theirs, http)

@@ -115,6 +115,16 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Feedback:
+    """What a reader says of an answer. `reason` is one of the doors' own, or in the reader's words."""
+
+    answer_id: str
+    rating: Literal["up", "down"]
+    reason: str | None = None
+    comment: str | None = None
+
+
+@dataclass(frozen=True)
 class Event:
     """One step of a streamed answer, named as the server-sent event that carries it."""
 

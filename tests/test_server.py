@@ -16,8 +16,8 @@ from starlette.testclient import TestClient
 
 from assistant import HmsError
 from assistant.chat import Assistant
-from assistant.guards import MAX_BODY, MAX_CHAT_BODY
-from assistant.server import UNEXPECTED, WEB, create_app, serve
+from assistant.guards import MAX_BODY, MAX_CHAT_BODY, UNEXPECTED
+from assistant.server import WEB, create_app, serve
 from assistant.settings import Settings
 from assistant.types import Answer, Ask, Event
 from tests.conftest import ROOT
