@@ -4,20 +4,23 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from eval.dataset import Row
-    from eval.run import Judge, Target
+    from eval.metrics import Judge, Table
+    from eval.run import Target
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
+ROOT = Path(__file__).resolve().parent.parent
+ASKED = ROOT / "eval" / "questions"
+ARTICLES = ROOT / "corpus" / "articles"
 SHARED = ROOT.parent / "shared"  # where this is built lie a real blog and NorQuAD; elsewhere those parts are left out
-QUESTIONS = HERE.parent / "corpus" / "questions" / "bank.jsonl"
-SITE = "https://www.example.no"  # for an index without a site of its own, when links are to be checked against a built one
+BLOG = SHARED / "blog" / "content"
+QUESTIONS = ROOT / "corpus" / "questions" / "bank.jsonl"
+CACHE = ROOT / "out" / "cache"
 SHARES = ("hit@1", "hit@5", "hit@10", "mrr@10", "ndcg@10", "facts", "cited", "facts_and_cited", "abstained", "as_expected")
 
 
@@ -27,11 +30,13 @@ def main(arguments: list[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
+    except ModuleNotFoundError as error:
+        print(f"Målingen trenger {error.name}; installer det med «pip install -r requirements-dev.lock».", file=sys.stderr)
     except Exception as error:
         if not _told(error):
             raise
         print(error, file=sys.stderr)
-        return 1
+    return 1
 
 
 def _told(error: Exception) -> bool:
@@ -39,61 +44,19 @@ def _told(error: Exception) -> bool:
     from assistant import HmsError
     from corpus.article import ContentError
     from corpus.index import IndexFault
-    from eval.bench import BenchError
-    from eval.dataset import DatasetError
-    from eval.run import RunError
+    from eval import EvalError
 
-    return isinstance(error, HmsError | ContentError | IndexFault | BenchError | DatasetError | RunError)
+    return isinstance(error, HmsError | ContentError | IndexFault | EvalError)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m eval", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    run = commands.add_parser("run", help="ask and score the questions of a file")
-    run.add_argument("file", type=Path, metavar="FILE.jsonl")
-    place = run.add_mutually_exclusive_group()
-    place.add_argument("--index", type=Path, metavar="DIR", help="an index to ask in this process (default: the settings' own)")
-    place.add_argument("--url", help="a running server to ask instead")
-    run.add_argument("--out", type=Path, metavar="DIR", help="for records.jsonl and summary.json (default: out/<file>-<time>)")
-    run.add_argument("--content", type=Path, nargs="+", metavar="DIR", help="content folders to look quotes up in")
-    run.add_argument("--site", type=Path, metavar="DIR", help="the built site to check links against; built there when empty")
-    run.add_argument("--base-url", help="the site that the citations lead to")
-    run.set_defaults(run=_run)
-    report = commands.add_parser("report", help="everything: shipped and real articles, baselines, NorQuAD; a page to read")
-    report.add_argument("--blog", type=Path, default=SHARED / "blog" / "content", metavar="DIR", help="a real blog's content")
-    report.add_argument("--norquad", type=Path, default=SHARED / "norquad", metavar="DIR")
-    report.add_argument(
-        "--tutorial", action="store_true", help="also what a LangChain tutorial builds (minutes of building, once)"
-    )
-    report.add_argument("--out", type=Path, metavar="DIR")
-    report.set_defaults(run=_report)
-    compare = commands.add_parser("compare", help="what changed between two runs")
-    compare.add_argument("before", type=Path, metavar="A")
-    compare.add_argument("after", type=Path, metavar="B")
-    compare.set_defaults(run=_compare)
-    check = commands.add_parser("check", help="whether a question file's pages and facts are right")
-    check.add_argument("files", type=Path, nargs="+", metavar="FILE.jsonl")
-    check.add_argument("--content", type=Path, nargs="+", metavar="DIR", help="content folders (default: the settings' own)")
-    check.set_defaults(run=_check)
-    bank = commands.add_parser("bank", help="whether the question bank is sound, and what it is like")
-    bank.add_argument("content", type=Path, nargs="+", metavar="CONTENT_DIR")
-    bank.add_argument("--questions", type=Path, default=QUESTIONS, metavar="FILE")
-    bank.add_argument("--apart", type=Path, nargs="*", default=[], metavar="FILE.jsonl", help="what is measured with")
-    bank.set_defaults(run=_bank)
-    fit = commands.add_parser("fit", help="fit the weights of assistant/ again, to be put into its code")
-    fit.add_argument("what", choices=("ranking", "units", "ground", "support", "signs"))
-    fit.add_argument("blog", type=Path, nargs="?", default=SHARED / "blog" / "content", metavar="CONTENT_DIR")
-    fit.add_argument(
-        "--embedder", default="", metavar="DIR", help="one that has not seen the questions (default: the shipped one)"
-    )
-    fit.set_defaults(run=_fit)
-    bench = commands.add_parser("bench", help="measure building, starting, answering and memory")
-    bench.add_argument("content", type=Path, nargs="*", metavar="CONTENT")
-    bench.add_argument("--questions", type=Path, default=QUESTIONS, metavar="FILE")
-    bench.add_argument("--sizes", type=int, nargs="+", metavar="N", help="over so many articles, made up where there are too few")
-    bench.add_argument("--tutorial", action="store_true", help="beside it what a LangChain tutorial builds, as ratios")
-    bench.add_argument("--out", type=Path, default=ROOT / "out" / "bench", metavar="DIR", help="for bench.json and bench.svg")
-    bench.set_defaults(run=_bench)
+    for name, (run, told, arguments) in COMMANDS.items():
+        command = commands.add_parser(name, help=told)
+        command.set_defaults(run=run)
+        for names, more in arguments.items():
+            command.add_argument(*names.split(), **more)
     return parser
 
 
@@ -104,34 +67,24 @@ def _run(options: argparse.Namespace) -> int:
     target, contents = _target(options)
     out: Path = options.out or ROOT / "out" / f"{options.file.stem}-{datetime.now():%Y%m%d-%H%M%S}"
     report = run.run(records, target, _judge(options, target, contents), out, _progress)
-    for line in table(report):
-        print(line)
+    shares = {name: {"n": own["questions"], **{each: own.get(each) for each in SHARES}} for name, own in report.items()}
+    _print_table(shares, _share)
+    whole = report["all"]
+    print(
+        "", *(f"{name:16} {_share(whole.get(name))}" for name in ("quotes_verbatim", "links_valid", "clean", "failed")), sep="\n"
+    )
+    print(*(f"{name:16} {whole[name]:.0f}" for name in ("median_words", "p50_ms", "p95_ms") if name in whole), sep="\n")
     print(f"\n{out / 'records.jsonl'}\n{out / 'summary.json'}")
-    return 0
-
-
-def _report(options: argparse.Namespace) -> int:
-    from eval.full import measure
-    from eval.report import write
-
-    out: Path = options.out or ROOT / "out" / f"report-{datetime.now():%Y%m%d-%H%M%S}"
-    blog, quad = (folder if folder.is_dir() else None for folder in (options.blog, options.norquad))
-    report = measure(out, blog, quad, options.tutorial, _progress)
-    write(report, out / "report.html")
-    for name, table in report.tables.items():
-        print(f"\n{name}")
-        columns = list(dict.fromkeys(column for row in table.values() for column in row))
-        print(" " * 24 + " ".join(f"{column:>16}" for column in columns))
-        for key, row in table.items():
-            print(f"{key:24}" + " ".join(f"{row[column]:16.3f}" if column in row else f"{'–':>16}" for column in columns))
-    print(f"\n{out / 'report.html'}")
     return 0
 
 
 def _target(options: argparse.Namespace) -> "tuple[Target, list[Path]]":
     """Whoever is asked, and the content folders that its quotes can be looked up in."""
-    from eval.run import InProcess, OverHttp
+    from eval import EvalError
+    from eval.run import SITE, InProcess, OverHttp
 
+    if options.url and options.index:
+        raise EvalError("Enten --index eller --url kan oppgis, ikke begge.")
     if options.url:
         return OverHttp(options.url, options.base_url or ""), options.content or []
     target = InProcess(options.index, options.base_url)
@@ -141,19 +94,19 @@ def _target(options: argparse.Namespace) -> "tuple[Target, list[Path]]":
 
 
 def _judge(options: argparse.Namespace, target: "Target", contents: list[Path]) -> "Judge":
-    from eval.metrics import build_site
-    from eval.run import Judge, RunError
+    from eval import EvalError
+    from eval.metrics import Judge, build_site
 
     site: Path | None = options.site
     if site and not target.base_url:
-        raise RunError("For å kontrollere lenkene til en tjener må adressen de begynner med oppgis med --base-url.")
+        raise EvalError("For å kontrollere lenkene til en tjener må adressen de begynner med oppgis med --base-url.")
     if site and not any(site.glob("*")):
         if len(contents) != 1:
-            raise RunError(f"Nettstedet i {site} kan bare bygges av én innholdsmappe; oppgi den med --content.")
+            raise EvalError(f"Nettstedet i {site} kan bare bygges av én innholdsmappe; oppgi den med --content.")
         try:
             site = build_site(contents[0], site)
         except (OSError, subprocess.CalledProcessError) as error:
-            raise RunError(f"Nettstedet kunne ikke bygges i {site} ({error}); se at hugo er installert.") from None
+            raise EvalError(f"Nettstedet kunne ikke bygges i {site} ({error}); se at hugo er installert.") from None
     elif site and (site / "public").is_dir():
         site = site / "public"
     return Judge(contents, site, target.base_url)
@@ -163,31 +116,87 @@ def _progress(done: int, total: int) -> None:
     print(f"\r{done} av {total}", end="" if done < total else "\n", file=sys.stderr, flush=True)
 
 
-def table(report: "Row") -> list[str]:
-    """A summary as lines: a group each for the shares, then what is measured of the answers themselves."""
-    wide = max(map(len, report))
-    lines = [" " * wide + "     n " + " ".join(f"{name:>15}" for name in SHARES)]
-    for name, figures in report.items():
-        lines.append(
-            f"{name:{wide}} {figures['questions']:>5} " + " ".join(f"{_share(figures.get(each)):>15}" for each in SHARES)
-        )
-    whole = report["all"]
-    lines += ["", *(f"{name:16} {_share(whole.get(name))}" for name in ("quotes_verbatim", "links_valid", "clean", "failed"))]
-    lines += [f"{name:16} {whole[name]:.0f}" for name in ("median_words", "p50_ms", "p95_ms") if name in whole]
-    return lines
+def _share(figure: Any) -> str:
+    """A share with its interval, or a plain number."""
+    if not isinstance(figure, dict):
+        return "–" if figure is None else str(figure)
+    return f"{figure['mean']:.2f} [{figure['low']:.2f} {figure['high']:.2f}]".replace("0.", ".")
 
 
-def _share(figure: dict[str, float] | None) -> str:
-    return f"{figure['mean']:.2f} [{figure['low']:.2f} {figure['high']:.2f}]".replace("0.", ".") if figure else "–"
+def _print_table(table: Mapping[str, Mapping[str, Any]], told: Callable[[Any], str] = "{:,.3f}".format) -> None:
+    """Print a table, a line for each row; what a row does not have is a dash."""
+    names = dict.fromkeys(column for row in table.values() for column in row)
+    lines = [["", *names], *([key, *(told(row[name]) if name in row else "–" for name in names)] for key, row in table.items())]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for first, *rest in lines:
+        print(first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)), sep="  ")
+
+
+def _report(options: argparse.Namespace) -> int:
+    """Everything at hand, one after the other; what is not on this machine is left out, and the page says so."""
+    from eval.run import overview, run_over, write
+
+    begun = time.perf_counter()
+    out: Path = options.out or ROOT / "out" / f"report-{datetime.now():%Y%m%d-%H%M%S}"
+    sets = {"shipped": run_over(ARTICLES, ASKED / "shipped.jsonl", out / "shipped", _progress)}
+    tables: dict[str, Table] = {}
+    notes = []
+    if options.blog.is_dir():
+        sets["real blog"] = run_over(options.blog, ASKED / "dev.jsonl", out / "blog", _progress)
+        tables["The real blog, today's figures"] = overview(sets["real blog"])
+        tables |= _beside(options.blog, out / "blog" / "index", options.tutorial)
+    else:
+        notes.append("No real blog on this machine: its questions and the baselines are left out.")
+    if options.norquad.is_dir():
+        tables |= _norquad(options.norquad, out / "norquad")
+    else:
+        notes.append("No NorQuAD on this machine: it is left out.")
+    notes.insert(0, f"Measured in {time.perf_counter() - begun:.0f} seconds. Intervals are 95 %, by bootstrap over questions.")
+    write(out / "report.html", "HMS-assistenten: what users get", sets, tables, notes)
+    for name, table in tables.items():
+        print(f"\n{name}")
+        _print_table(table)
+    print(f"\n{out / 'report.html'}")
+    return 0
+
+
+def _beside(blog: Path, index: Path, tutorial: bool) -> "dict[str, Table]":
+    """Our search and the baselines over the real blog, for each split."""
+    from eval import bench, dataset
+
+    records = dataset.read(ASKED / "dev.jsonl")
+    parts = {split: [record for record in records if record.split == split] for split in ("tune", "kept")}
+    search, took = bench.open_tutorial([blog], CACHE) if tutorial else (None, {})
+    found = bench.rank(index, parts, {"tutorial": search} if search else {})
+    for table in found.values() if tutorial else ():
+        table["tutorial"] |= took
+    return {f"Against what a user could have had, {split}": table for split, table in found.items()}
+
+
+def _norquad(folder: Path, out: Path) -> "dict[str, Table]":
+    """A benchmark that nothing is trained on, indexed as articles are by the same program: passages found, and spans told."""
+    from corpus import dense
+    from corpus.build import build
+    from eval import bench, dataset
+    from eval.run import InProcess, spans
+
+    records = {part: dataset.norquad(folder / part, out / part / "content") for part in ("news", "test")}
+    for part in records:
+        build([out / part / "content"], out / part / "index", dense.load())
+    return {
+        "NorQuAD, passages of news found": bench.rank(out / "news" / "index", {"": records["news"]}, {})[""],
+        "NorQuAD test, spans told": spans(InProcess(out / "test" / "index"), records["test"]),
+    }
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from eval.run import RunError, compare, read_rows
+    from eval import EvalError
+    from eval.run import compare, read_rows
 
     before, after = read_rows(options.before), read_rows(options.after)
     shared = before.keys() & after.keys()
     if not shared:
-        raise RunError(f"{options.before} og {options.after} har ingen spørsmål felles.")
+        raise EvalError(f"{options.before} og {options.after} har ingen spørsmål felles.")
     print(f"{len(shared)} felles spørsmål ({len(before)} i A, {len(after)} i B)\n")
     for each in compare(before, after):
         print(
@@ -217,11 +226,10 @@ def _bank(options: argparse.Namespace) -> int:
 
     import numpy as np
 
-    from corpus.article import Article, read_content
     from corpus.train import read_bank, read_passages
     from eval import dataset
 
-    passages, _ = read_passages(each for root in options.content for each in read_content(root) if isinstance(each, Article))
+    passages, _ = read_passages(dataset.read_articles(options.content).values())
     questions, strange = read_bank(options.questions, passages)
     apart = [record for file in options.apart for record in dataset.read(file)]
     found = list(dataset.bank_faults(questions, apart))
@@ -260,11 +268,12 @@ def _bench(options: argparse.Namespace) -> int:
     if options.tutorial or not options.sizes:
         columns["as it is"] = bench.bench(contents, options.questions, progress)
     if options.tutorial:
-        columns |= bench.against_tutorial(contents, options.questions, columns["as it is"], ROOT / "out" / "cache")
+        columns |= bench.against_tutorial(contents, options.questions, columns["as it is"], CACHE)
     (options.out / "bench.json").write_text(json.dumps(columns, indent=1), "utf-8")
-    print(" " * 32 + "".join(f"{name:>18}" for name in columns))
-    for name in next(iter(columns.values())):
-        print(f"{name:32}" + "".join(f"{own[name]:18,.2f}" if name in own else f"{'–':>18}" for own in columns.values()))
+    names = next(iter(columns.values()))
+    _print_table(
+        {name: {column: own[name] for column, own in columns.items() if name in own} for name in names}, "{:,.2f}".format
+    )
     print(f"\n{options.out / 'bench.json'}")
     return 0
 
@@ -274,6 +283,51 @@ def _own_content() -> list[Path]:
 
     return list(load().content)
 
+
+def _path(metavar: str = "DIR", **more: Any) -> dict[str, Any]:
+    return {"type": Path, "metavar": metavar, **more}
+
+
+# name → (what runs it, what it is for, its arguments)
+COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, dict[str, dict[str, Any]]]] = {
+    "run": (_run, "ask and score the questions of a file", {
+        "file": _path("FILE.jsonl"),
+        "--index": _path(help="an index to ask in this process (default: the settings' own)"),
+        "--url": {"help": "a running server to ask instead"},
+        "--out": _path(help="for records.jsonl and summary.json (default: out/<file>-<time>)"),
+        "--content": _path(nargs="+", help="content folders to look quotes up in"),
+        "--site": _path(help="the built site to check links against; built there when empty"),
+        "--base-url": {"help": "the site that the citations lead to"},
+    }),
+    "report": (_report, "everything: shipped and real articles, baselines, NorQuAD; a page to read", {
+        "--blog": _path(default=BLOG, help="a real blog's content"),
+        "--norquad": _path(default=SHARED / "norquad"),
+        "--tutorial": {"action": "store_true", "help": "also what a LangChain tutorial builds (minutes of building, once)"},
+        "--out": _path(),
+    }),
+    "compare": (_compare, "what changed between two runs", {"before": _path("A"), "after": _path("B")}),
+    "check": (_check, "whether a question file's pages and facts are right", {
+        "files": _path("FILE.jsonl", nargs="+"),
+        "--content": _path(nargs="+", help="content folders (default: the settings' own)"),
+    }),
+    "bank": (_bank, "whether the question bank is sound, and what it is like", {
+        "content": _path("CONTENT_DIR", nargs="+"),
+        "--questions": _path("FILE", default=QUESTIONS),
+        "--apart": _path("FILE.jsonl", nargs="*", default=[], help="what is measured with"),
+    }),
+    "fit": (_fit, "fit the weights of assistant/ again, to be put into its code", {
+        "what": {"choices": ("ranking", "units", "ground", "support", "signs")},
+        "blog": _path("CONTENT_DIR", nargs="?", default=BLOG),
+        "--embedder": {"default": "", "metavar": "DIR", "help": "one that has not seen the questions (default: the shipped one)"},
+    }),
+    "bench": (_bench, "measure building, starting, answering and memory", {
+        "content": _path("CONTENT", nargs="*"),
+        "--questions": _path("FILE", default=QUESTIONS),
+        "--sizes": {"type": int, "nargs": "+", "metavar": "N", "help": "over so many articles, made up where there are too few"},
+        "--tutorial": {"action": "store_true", "help": "beside it what a LangChain tutorial builds, as ratios"},
+        "--out": _path(default=ROOT / "out" / "bench", help="for bench.json and bench.svg"),
+    }),
+}  # fmt: skip
 
 if __name__ == "__main__":
     sys.exit(main())

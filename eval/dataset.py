@@ -1,13 +1,15 @@
-"""Question files → Records: one JSON object a line, checked before anything is measured.
+"""What is measured with: question files, the question bank, a benchmark of others, articles made up of sections.
 
-Then whether questions can be used, to measure with or to train on: what they name is there, and nothing is asked twice. A file
-that passes can still be a bad one, but what it asks for can be found.
+A question file becomes Records: one JSON object a line, checked before anything is measured. Then whether questions can be used,
+to measure with or to train on: what they name is there, and nothing is asked twice. A file that passes can still be a bad one,
+but what it asks for can be found.
 
-Knows the format (the same that other programs write, see README), the question bank and the articles; knows nothing of answers or
-scores.
+Knows the format (the same that other programs write, see README), the question bank, the articles and NorQuAD's files; knows
+nothing of answers or scores.
 """
 
 import json
+import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
@@ -18,9 +20,9 @@ from corpus.article import Article, read_contents
 from corpus.chunk import Chunk, body
 from corpus.language import STOP, words
 from corpus.train import Question, answering
-from eval.metrics import compared, fold, plain_text
+from eval import EvalError
+from eval.metrics import Row, compared, fold, plain_text
 
-Row = dict[str, Any]  # a record as it was asked, answered and scored
 Language = Literal["nb", "nn", "en", "dialect", "pl", "lt", "uk"]
 Expect = Literal["answer", "abstain", "refuse", "correct_premise", "greet", "clarify", "acute"]
 MustCite = Literal["any", "all"]
@@ -35,8 +37,9 @@ LIKE_MEASURED = 0.6  # of the words shared with a question that is measured with
 HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
 
 
-class DatasetError(Exception):
-    """A question file that cannot be used. One Norwegian sentence with file, line and fault."""
+FRONT, SECTION = re.compile(r"\A---\n.*?\n---\n", re.DOTALL), re.compile(r"(?m)^(?=## )")
+MIN_WORDS, SECTIONS = 15, 8  # of a section; of a made-up article
+SEED = 20_260_101
 
 
 @dataclass(frozen=True)
@@ -75,40 +78,58 @@ class Fault:
 
 
 def read(path: Path) -> list[Record]:
-    """The questions of a file in order; empty lines are passed over. Raises DatasetError."""
-    try:
-        lines = path.read_text("utf-8-sig").split("\n")
-    except OSError as error:
-        raise DatasetError(f"Spørsmålsfilen {path} kan ikke leses: {error.strerror or error}.") from None
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"Spørsmålsfilen {path} er ikke UTF-8-tekst (byte {error.start}); lagre den som UTF-8.") from None
+    """The questions of a file in order; empty lines are passed over. Raises EvalError with file, line and fault."""
     found: dict[str, int] = {}
     records = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    for number, line in _lines(path):
         try:
             record = _record(line)
             if record.id in found:
                 raise ValueError(f"id «{record.id}» er alt brukt i linje {found[record.id]}")
         except ValueError as error:
-            raise DatasetError(f"{path}, linje {number}: {error}.") from None
+            raise EvalError(f"{path}, linje {number}: {error}.") from None
         found[record.id] = number
         records.append(record)
-    if not records:
-        raise DatasetError(f"Spørsmålsfilen {path} har ingen spørsmål; den skal ha ett JSON-objekt på hver linje.")
     return records
 
 
-def _record(line: str) -> Record:
-    """The record of one line. Raises ValueError that says what is wrong with it."""
+def rows(path: Path) -> list[Row]:
+    """The JSON objects of a file's lines, whatever they hold. Raises EvalError with file, line and fault."""
+    found = []
+    for number, line in _lines(path):
+        try:
+            found.append(_object(line))
+        except ValueError as error:
+            raise EvalError(f"{path}, linje {number}: {error}.") from None
+    return found
+
+
+def _lines(path: Path) -> list[tuple[int, str]]:
+    """The lines that are not empty, numbered from 1; there is at least one. Raises EvalError."""
+    try:
+        lines = path.read_text("utf-8-sig").split("\n")
+    except OSError as error:
+        raise EvalError(f"Spørsmålsfilen {path} kan ikke leses: {error.strerror or error}.") from None
+    except UnicodeDecodeError as error:
+        raise EvalError(f"Spørsmålsfilen {path} er ikke UTF-8-tekst (byte {error.start}); lagre den som UTF-8.") from None
+    if not (found := [(number, line) for number, line in enumerate(lines, 1) if line.strip()]):
+        raise EvalError(f"Spørsmålsfilen {path} har ingen spørsmål; den skal ha ett JSON-objekt på hver linje.")
+    return found
+
+
+def _object(line: str) -> Row:
     try:
         given = json.loads(line)
     except json.JSONDecodeError as error:
         raise ValueError(f"ikke gyldig JSON (tegn {error.pos + 1}: {error.msg})") from None
     if not isinstance(given, dict):
         raise ValueError("linjen er ikke et JSON-objekt")
-    values: dict[str, Any] = {}
+    return given
+
+
+def _record(line: str) -> Record:
+    """The record of one line. Raises ValueError that says what is wrong with it."""
+    given, values = _object(line), dict[str, Any]()
     for each in fields(Record):
         if each.name in given:
             values[each.name] = _value(each.name, given[each.name])
@@ -258,3 +279,42 @@ def overlap(question: Question, passages: Mapping[str, Sequence[Chunk]]) -> floa
     asked = told(question.question)
     text = " ".join(f"{' '.join(chunk.headings)} {body(chunk)}" for chunk in answering(passages[question.path], question.heading))
     return len(asked & frozenset(words(text))) / max(len(asked), 1)
+
+
+# A benchmark, and articles made up
+
+
+def norquad(folder: Path, content: Path) -> list[Record]:
+    """NorQuAD's passages written to `content` as articles, and its questions with their spans as facts.
+
+    A folder holds corpus.jsonl, queries.jsonl and qrels.jsonl; a question that no passage is right for is left out.
+    """
+    content.mkdir(parents=True, exist_ok=True)
+    for row in rows(folder / "corpus.jsonl"):
+        title = json.dumps(row["title"], ensure_ascii=False)
+        text = "\n\n".join(row["text"].removeprefix(row["title"]).strip().split("\n"))
+        (content / f"{row['_id']}.md").write_text(f"---\ntitle: {title}\n---\n\n{text}\n", "utf-8")
+    right: dict[str, tuple[str, ...]] = {}
+    for row in rows(folder / "qrels.jsonl"):
+        right[row["qid"]] = (*right.get(row["qid"], ()), f"/{row['docid']}")
+    queries = [row for row in rows(folder / "queries.jsonl") if row["_id"] in right]
+    return [
+        Record(row["_id"], "nb", "span", row["text"], gold_urls=right[row["_id"]], answer_facts=((row["answer"],),))
+        for row in queries
+    ]
+
+
+def recombine(contents: Sequence[Path], out: Path, size: int) -> None:
+    """Write `size` articles to `out`: those of the content folders, then new ones made of sections of several of them.
+
+    The same for the same contents. Raises EvalError when there is no article to begin with.
+    """
+    texts = [text for content in contents for file in sorted(content.rglob("*.md")) if (text := file.read_text("utf-8-sig"))]
+    sections = [part for text in texts for part in SECTION.split(FRONT.sub("", text)) if len(part.split()) > MIN_WORDS]
+    if not sections:
+        raise EvalError(f"Det er ingen artikler å måle med i {', '.join(map(str, contents))}; oppgi en mappe med Markdown-filer.")
+    chance = random.Random(SEED)
+    (out / "artikler").mkdir(parents=True)
+    for number in range(size):
+        made = f"---\ntitle: Artikkel {number}\n---\n\n{''.join(chance.sample(sections, min(SECTIONS, len(sections))))}"
+        (out / "artikler" / f"{number}.md").write_text(texts[number] if number < len(texts) else made, "utf-8")

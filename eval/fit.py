@@ -7,13 +7,13 @@ of the `kept` part. What is fitted on questions of the bank needs an embedder th
     python -m eval fit units BLOG --embedder out/apart
 """
 
-import json
 import random
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +28,8 @@ from corpus.build import build
 from corpus.chunk import Chunk, from_json
 from corpus.index import Index, open_index
 from eval import dataset
-from eval.dataset import Record, Row
+from eval.dataset import Record, rows
+from eval.metrics import Row
 
 FOUND = 20  # passages, as many as an answer is made from
 PENALTY = 3e-3  # on the squares of the standardised weights
@@ -212,22 +213,26 @@ def _sets(blog: Index, shipped: Index) -> list[Asked]:
 
 def ground(sets: Sequence[Asked]) -> tuple[dict[str, float], float]:
     """The weights of abstention and their base, by logistic regression."""
+    told = [(ground_of(own.index, row), own.covered, own.weight / len(own.questions)) for own in sets for row in own.questions]
+    evidence, covered, weight = zip(*(each for each in told if each[0]), strict=True)
+    named, base, _ = logistic(evidence, covered, C=0.1, weight=np.array(weight) * 1_000)
+    return named, base
+
+
+def logistic(
+    evidence: Sequence[Mapping[str, float]], right: Sequence[bool] | np.ndarray, weight: np.ndarray | None = None, **how: Any
+) -> tuple[dict[str, float], float, np.ndarray]:
+    """The weights of evidence by name, their base, and each example's score: logistic regression on standardised columns."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    told = [(ground_of(own.index, row), own.covered, own.weight / len(own.questions)) for own in sets for row in own.questions]
-    told = [each for each in told if each[0]]
-    table = np.array([list(evidence.values()) for evidence, _, _ in told])
+    table = np.array([list(each.values()) for each in evidence])
     scaler = StandardScaler().fit(table)
-    model = LogisticRegression(C=0.1, max_iter=3_000)
-    model.fit(
-        scaler.transform(table),
-        [covered for _, covered, _ in told],
-        sample_weight=[1_000 * weight for *_, weight in told],
-    )
+    model = LogisticRegression(max_iter=5_000, **how).fit(scaler.transform(table), right, sample_weight=weight)
     own = model.coef_[0] / scaler.scale_
+    named = {name: round(float(value), 3) for name, value in zip(evidence[0], own, strict=True)}
     base = float(model.intercept_[0] - (own * scaler.mean_).sum())
-    return {name: round(float(value), 3) for name, value in zip(told[0][0], own, strict=True)}, round(base, 3)
+    return named, round(base, 3), model.decision_function(scaler.transform(table))
 
 
 def ground_of(index: Index, row: Row) -> dict[str, float]:
@@ -279,26 +284,10 @@ def sentences(index: Index, split: str) -> Iterator[tuple[Row, str, Mapping[str,
 
 def support(index: Index) -> str:
     """The weights of the check of sentences, their base, and the bounds above which 92 and 80 of 100 right ones are."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
-
     told = list(sentences(index, "tune"))
-    table, right = (
-        np.array([list(evidence.values()) for *_, evidence in told]),
-        np.array([row["label"] in RIGHT for row, *_ in told]),
-    )
-    scaler = StandardScaler().fit(table)
-    model = LogisticRegression(C=0.05, max_iter=5_000, class_weight="balanced").fit(scaler.transform(table), right)
-    own = model.coef_[0] / scaler.scale_
-    scores = model.decision_function(scaler.transform(table))[right]
-    base, bounds = float(model.intercept_[0] - (own * scaler.mean_).sum()), np.quantile(scores, (0.08, 0.2))
-    named = {name: round(float(value), 3) for name, value in zip(told[0][2], own, strict=True)}
-    return f"{as_code(named)}\nbase {base:.3f}, bounds {bounds.round(2)}"
-
-
-def rows(file: Path) -> list[Row]:
-    """The JSON lines of a file."""
-    return [json.loads(line) for line in file.read_text("utf-8").splitlines() if line.strip()]
+    right = np.array([row["label"] in RIGHT for row, *_ in told])
+    named, base, scores = logistic([evidence for *_, evidence in told], right, C=0.05, class_weight="balanced")
+    return f"{as_code(named)}\nbase {base:.3f}, bounds {np.quantile(scores[right], (0.08, 0.2)).round(2)}"
 
 
 def as_code(table: Mapping[str, float]) -> str:

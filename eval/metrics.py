@@ -1,11 +1,12 @@
 """What an answer, a ranking and a link are worth, in the field's own words.
 
 Every score is 0 to 1, higher is better; relevance is binary. Here too is how a text is made ready for its words to be looked for:
-an answer as it is read, an article's Markdown as it is quoted, a built page as a browser compares it. A link is judged by a
-content folder as its site publishes it: whether it opens a page there at the right words. Only for links are files touched.
+an answer as it is read, an article's Markdown as it is quoted, a built page as a browser compares it. Quotes are looked up in
+that Markdown, not in what was indexed, so that the index cannot vouch for itself; a link is judged by whether it opens a page of
+the built site at the right words.
 
-Knows texts, paths and numbers, the hugo command, HTML and the text-fragment standard (wicg.github.io/scroll-to-text-fragment);
-knows nothing of questions, nor of how links are made, so that it can judge them.
+Knows the scoring rules of README, texts, paths and numbers, the hugo command, HTML and the text-fragment standard
+(wicg.github.io/scroll-to-text-fragment); knows nothing of how answers and links are made, so that it can judge them.
 """
 
 import html
@@ -14,16 +15,32 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
-from corpus.article import repair
+from assistant.cite import READER
+from corpus.article import Article, read_contents, repair
+
+Row = dict[str, Any]  # a question as it was asked, answered and scored
+Table = Mapping[str, Mapping[str, float]]  # name → column → value
+
+# What counts as done as expected. Letters without meaning may be declined or asked back: both tell the reader the truth.
+OUTCOMES: dict[str, frozenset[str]] = {
+    "answer": frozenset({"answered"}),
+    "correct_premise": frozenset({"answered"}),
+    "abstain": frozenset({"not_covered"}),
+    "refuse": frozenset({"refused", "not_covered"}),
+    "greet": frozenset({"greeting"}),
+    "clarify": frozenset({"clarify"}),
+    "acute": frozenset({"acute"}),
+}
+OUTCOMES_BY_TYPE = {("garbage", "abstain"): frozenset({"not_covered", "clarify"})}
 
 MARKER = re.compile(r"(?<!\\)\[\d{1,3}\]")
 ESCAPED = re.compile(r"\\([\\`*_\[\]<>])")
@@ -41,11 +58,6 @@ CONFIG = 'baseURL = "https://example.no/"\ndisableKinds = ["taxonomy", "term", "
 BLOCKS = frozenset("p li td th h1 h2 h3 h4 h5 h6 blockquote pre div br ul ol table tr main".split())
 
 
-def distinct(pages: Iterable[str]) -> list[str]:
-    """The pages of a ranking of passages, each at its best place."""
-    return list(dict.fromkeys(pages))
-
-
 def ranking(pages: Iterable[str], gold: Sequence[str]) -> dict[str, float]:
     """hit@k, mrr@10 and ndcg@10 of the distinct pages of a ranking; every gold page is worth the same. By ir-measures."""
     import ir_measures
@@ -55,7 +67,7 @@ def ranking(pages: Iterable[str], gold: Sequence[str]) -> dict[str, float]:
     wanted |= {"mrr@10": RR @ 10, "ndcg@10": nDCG @ 10}
     if not gold:
         return dict.fromkeys(wanted, 0.0)
-    found = [ScoredDoc("q", page, -float(place)) for place, page in enumerate(distinct(pages))]
+    found = [ScoredDoc("q", page, -float(place)) for place, page in enumerate(dict.fromkeys(pages))]
     scored = ir_measures.calc_aggregate(list(wanted.values()), [Qrel("q", page, 1) for page in set(gold)], found)
     return {name: float(scored[measure]) for name, measure in wanted.items()}
 
@@ -98,6 +110,7 @@ def cited(pages: Iterable[str], gold: Sequence[str], must_cite: str) -> bool:
     return bool(gold) and (all if must_cite == "all" else any)(page in given for page in gold)
 
 
+@lru_cache(maxsize=4_000)
 def plain_text(body: str) -> str:
     """An article's Markdown repaired and without its markup, ready to look for quotes in; then as it stands, for what is code."""
     text = LINK.sub(lambda match: match[1] or "", LINK.sub(lambda match: match[1] or "", SHORTCODE.sub("", body)))
@@ -120,19 +133,71 @@ def words(answer: str) -> int:
     return sum(bool(re.search(r"\w", word)) for word in plain(answer).split())
 
 
-def interval(values: Sequence[float], of: Callable[..., np.ndarray] = np.mean) -> tuple[float, float]:
-    """The 95 % bootstrap interval of the mean (or of another `of`), the same for the same values; (nan, nan) without any."""
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """The 95 % bootstrap interval of the mean, the same for the same values; (nan, nan) without any."""
     if not values:
         return float("nan"), float("nan")
     measured = np.asarray(values, dtype=float)
     picks = np.random.default_rng(SEED).integers(0, len(measured), (RESAMPLES, len(measured)))
-    low, high = np.percentile(of(measured[picks], axis=1), [2.5, 97.5])
+    low, high = np.percentile(measured[picks].mean(axis=1), [2.5, 97.5])
     return float(low), float(high)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
     """The value below which `share` percent of the values lie; nan without any."""
     return float(np.percentile(values, share)) if len(values) else float("nan")
+
+
+def page_path(url: str, base_url: str) -> str:
+    """The page path in an address of the site or of the reader page, as gold pages are written."""
+    address = url[len(base_url) :] if base_url and url.startswith(base_url) else urlsplit(url).path
+    path = unquote(address.partition("#")[0]).rstrip("/")
+    return path.removeprefix(READER) or "/"
+
+
+class Judge:
+    """Scores rows. With the content folders it can tell whether quotes are verbatim, with a built site whether links open."""
+
+    def __init__(self, content: Sequence[Path] = (), site: Path | None = None, base_url: str = "") -> None:
+        found = read_contents(content) if content else ()
+        self._bodies = {each.path: each.body for each in found if isinstance(each, Article)}
+        self._site, self._base_url = site, base_url
+
+    def score(self, row: Row) -> Row:
+        """The row with its `scores` (without those that say nothing of it) and the faults found."""
+        answer = row["answer"] or {"outcome": "error", "answer": "", "citations": []}
+        given, text = answer["citations"], answer["answer"]
+        said = answer["outcome"] in ("answered", "acute")
+        pages = [page_path(each["url"], self._base_url) for each in given]
+        forbidden = contains_any(text, row["must_not_contain"])
+        wrong_quotes = [each for each in given if not self._stands(each)] if self._bodies else []
+        judged = ((each["url"], fault(self._site, each["url"], self._base_url)) for each in given) if self._site else ()
+        wrong_links = [{"url": url, "fault": wrong} for url, wrong in judged if wrong]
+        told = said and facts(text, row["answer_facts"])
+        accepted = OUTCOMES_BY_TYPE.get((row["type"], row["expect"]), OUTCOMES[row["expect"]])
+        as_expected = answer["outcome"] in accepted and not forbidden and (row["expect"] != "correct_premise" or told)
+        scores = {"failed": float(row["error"] is not None)}
+        if row["must_not_contain"]:
+            scores["clean"] = float(row["answer"] is not None and not forbidden)
+        if row["expect"] != "answer":
+            scores["as_expected"] = float(as_expected)
+        if row["gold_urls"]:
+            right = said and cited(pages, row["gold_urls"], row["must_cite"])
+            scores |= ranking(row["ranking"], row["gold_urls"]) | {"cited": float(right)}
+            scores["abstained"] = float(answer["outcome"] == "not_covered")
+            if row["answer_facts"]:
+                scores |= {"facts": float(told), "facts_and_cited": float(told and right)}
+        if pages and self._bodies:
+            scores["quotes_verbatim"] = 1 - len(wrong_quotes) / len(pages)
+        if pages and self._site:
+            scores["links_valid"] = 1 - len(wrong_links) / len(pages)
+        faults = {"forbidden": forbidden, "wrong_quotes": wrong_quotes, "wrong_links": wrong_links}
+        length = words(text) if answer["outcome"] == "answered" else None
+        return {**row, "outcome": answer["outcome"], "cited_pages": pages, "words": length, "scores": scores, **faults}
+
+    def _stands(self, citation: Row) -> bool:
+        body, quote = self._bodies.get(page_path(citation["url"], self._base_url), ""), compared(citation["quote"])
+        return bool(quote) and quote in plain_text(body)
 
 
 def hugo() -> str | None:
@@ -158,26 +223,22 @@ def build_site(content: Path, work: Path) -> Path:
     return work / "public"
 
 
-@dataclass
 class Page(HTMLParser):
-    """A built page: its text blocks in order, and the id of the heading that each stands under."""
+    """A built page: its text blocks in order, with the id of the heading that each stands under, and the ids of all headings."""
 
-    blocks: list[tuple[str, str]] = field(default_factory=list)
-    ids: set[str] = field(default_factory=set)
-    _under: str = ""
-    _text: str = ""
-    _hidden: int = 0
-    _kept: int = 0  # inside <pre>, where runs of spaces stay
-
-    def __post_init__(self) -> None:
+    def __init__(self, text: str) -> None:
         super().__init__()
+        self.blocks: list[tuple[str, str]] = []
+        self.ids: set[str] = set()
+        self._under = self._text = ""
+        self._hidden = self._kept = 0  # how deep inside what is not shown, and inside <pre>, where runs of spaces stay
+        self.feed(text)
+        self.close()
+        self._flush()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """See HTMLParser."""
-        if tag in BLOCKS:
-            self._flush()
-        self._hidden += tag in ("script", "style", "head")
-        self._kept += tag == "pre"
+        self._cross(tag, 1)
         key = dict(attrs).get("id")
         if key and re.fullmatch("h[1-6]", tag):
             self.ids.add(key)
@@ -185,15 +246,18 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         """See HTMLParser."""
-        if tag in BLOCKS:
-            self._flush()
-        self._hidden -= tag in ("script", "style", "head")
-        self._kept -= tag == "pre"
+        self._cross(tag, -1)
 
     def handle_data(self, data: str) -> None:
         """See HTMLParser."""
         if not self._hidden:
             self._text += data
+
+    def _cross(self, tag: str, step: int) -> None:
+        if tag in BLOCKS:
+            self._flush()
+        self._hidden += step * (tag in ("script", "style", "head"))
+        self._kept += step * (tag == "pre")
 
     def _flush(self) -> None:
         lines = map(shown, self._text.splitlines()) if self._kept else [rendered(self._text)]
@@ -218,11 +282,7 @@ def shown(text: str) -> str:
 @lru_cache(maxsize=4_000)
 def read_page(file: Path) -> Page:
     """A built page, parsed."""
-    page = Page()
-    page.feed(file.read_text("utf-8"))
-    page.close()
-    page._flush()
-    return page
+    return Page(file.read_text("utf-8"))
 
 
 def fault(site: Path, url: str, base_url: str) -> str | None:

@@ -1,51 +1,45 @@
 """A question file → a report: every question is really asked, every answer scored, every figure given with its interval.
 
-Knows the assistant's two ways in (in this process, or over HTTP) and the scoring rules of README; knows nothing of how answers
-are made. Quotes are looked up in the articles' own Markdown, not in what was indexed, so that the index cannot vouch for itself.
+Knows the assistant's two ways in (in this process, or over HTTP), the scores, and how a run is told: as a summary, beside another
+run, and as one HTML page on which nothing comes from elsewhere. Knows nothing of how answers are made or what they are worth.
 """
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
+
+import httpx
+import numpy as np
 
 from assistant import HmsError, settings
 from assistant.chat import Assistant
-from assistant.cite import READER
-from assistant.types import Ask, Turn
-from corpus.article import Article, read_contents
+from assistant.extract import extract, tell
+from assistant.question import read
+from assistant.select import Selector
+from assistant.types import Ask, Passage, Turn
+from corpus import dense
+from corpus.build import build
 from corpus.index import current, read_manifest
-from eval import metrics
-from eval.dataset import Record, Row
+from eval import EvalError, dataset, metrics
+from eval.dataset import Record
+from eval.metrics import Judge, Row, Table, interval, page_path, percentile
 
 History = list[dict[str, str]]
-Scores = dict[str, float | None]
+Progress = Callable[[int, int], None]
 
 DEPTH = 50  # passages of a ranking that are looked at
 LONGEST_TURN = 4_000  # characters; what a client may send back as history
 MOST_TURNS = 20
 PATIENCE = 5  # times a busy server is asked again
 
-# What counts as done as expected. Letters without meaning may be declined or asked back: both tell the reader the truth.
-OUTCOMES: dict[str, frozenset[str]] = {
-    "answer": frozenset({"answered"}),
-    "correct_premise": frozenset({"answered"}),
-    "abstain": frozenset({"not_covered"}),
-    "refuse": frozenset({"refused", "not_covered"}),
-    "greet": frozenset({"greeting"}),
-    "clarify": frozenset({"clarify"}),
-    "acute": frozenset({"acute"}),
-}
-OUTCOMES_BY_TYPE = {("garbage", "abstain"): frozenset({"not_covered", "clarify"})}
+SITE = "https://www.example.no"  # for an index without a site of its own, when links are to be checked against a built one
+HERE = Path(__file__).resolve().parent
 SUMMED = "hit@1 hit@3 hit@5 hit@10 mrr@10 ndcg@10 facts cited facts_and_cited abstained as_expected clean quotes_verbatim".split()
 SUMMED += ["links_valid", "failed"]
-
-
-class RunError(Exception):
-    """A run that cannot begin. One Norwegian sentence."""
+OVERVIEW = ("hit@1", "hit@5", "hit@10", "mrr@10", "ndcg@10", "facts_and_cited", "abstained", "as_expected")
 
 
 class Target(Protocol):
@@ -87,13 +81,18 @@ class InProcess:
         """See Target."""
         return self._assistant.confidence(_ask(question, history))
 
+    def ask_page(self, question: str, path: str) -> str:
+        """The answer that is made when one page, and nothing else, is given."""
+        index, asked = self._assistant.index, read(Ask(question))
+        page = index.page(path)
+        found = Selector(index.embedder, index.lexical).picks(asked, [Passage(chunk, 1.0) for chunk in page])
+        return tell(extract(asked.text, found), {path: page}).text
+
 
 class OverHttp:
     """A running server. Asked to wait (429, 503), it is asked again."""
 
     def __init__(self, url: str, base_url: str = "") -> None:
-        import httpx
-
         self._client = httpx.Client(base_url=url.rstrip("/"), timeout=120)
         self.base_url = base_url
 
@@ -114,8 +113,6 @@ class OverHttp:
         self._client.close()
 
     def _post(self, path: str, body: Row) -> Row:
-        import httpx
-
         try:
             for _ in range(PATIENCE):
                 reply = self._client.post(path, json=body)
@@ -134,7 +131,7 @@ def _content(index: Path | None) -> str | None:
     """The content folders that an index was made from. Other ones would have the assistant build it anew."""
     version = current(index) if index else None
     if index and version is None:
-        raise RunError(f"Det er ingen søkeindeks i {index}; bygg den med «python -m corpus build --index {index}».")
+        raise EvalError(f"Det er ingen søkeindeks i {index}; bygg den med «python -m corpus build --index {index}».")
     return ":".join(read_manifest(version).content) if version else None
 
 
@@ -165,71 +162,6 @@ def ask(record: Record, target: Target) -> Row:
     return {**row, "history": history}
 
 
-def page_path(url: str, base_url: str) -> str:
-    """The page path in an address of the site or of the reader page, as gold pages are written."""
-    address = url[len(base_url) :] if base_url and url.startswith(base_url) else urlsplit(url).path
-    path = unquote(address.partition("#")[0]).rstrip("/")
-    return path.removeprefix(READER) or "/"
-
-
-# Scoring
-
-
-class Judge:
-    """Scores rows. With the content folders it can tell whether quotes are verbatim, with a built site whether links open."""
-
-    def __init__(self, content: Sequence[Path] = (), site: Path | None = None, base_url: str = "") -> None:
-        found = read_contents(content) if content else iter(())
-        self._articles = {each.path: each for each in found if isinstance(each, Article)}
-        self._plain: dict[str, str] = {}
-        self._site, self._base_url = site, base_url
-
-    def score(self, row: Row) -> Row:
-        """The row with its `scores` (None where a score says nothing of it) and the faults found."""
-        answer = row["answer"] or {"outcome": "error", "answer": "", "citations": []}
-        said = answer["outcome"] in ("answered", "acute")
-        pages = [page_path(each["url"], self._base_url) for each in answer["citations"]]
-        forbidden = metrics.contains_any(answer["answer"], row["must_not_contain"])
-        wrong_quotes = [each for each in answer["citations"] if not self._stands(each)] if self._articles else []
-        wrong_links = [
-            {"url": each["url"], "fault": wrong} for each in answer["citations"] if (wrong := self._link_fault(each["url"]))
-        ]
-        facts = said and metrics.facts(answer["answer"], row["answer_facts"])
-        accepted = OUTCOMES_BY_TYPE.get((row["type"], row["expect"]), OUTCOMES[row["expect"]])
-        as_expected = answer["outcome"] in accepted and not forbidden and (row["expect"] != "correct_premise" or facts)
-        scores: Scores = {"failed": float(row["error"] is not None)}
-        if row["must_not_contain"]:
-            scores["clean"] = float(row["answer"] is not None and not forbidden)
-        if row["expect"] != "answer":
-            scores["as_expected"] = float(as_expected)
-        if row["gold_urls"]:
-            scores |= metrics.ranking(row["ranking"], row["gold_urls"]) | {
-                "cited": float(said and metrics.cited(pages, row["gold_urls"], row["must_cite"]))
-            }
-            scores["abstained"] = float(answer["outcome"] == "not_covered")
-            if row["answer_facts"]:
-                scores |= {"facts": float(facts), "facts_and_cited": float(facts and scores["cited"] == 1)}
-        if pages and self._articles:
-            scores["quotes_verbatim"] = 1 - len(wrong_quotes) / len(pages)
-        if pages and self._site:
-            scores["links_valid"] = 1 - len(wrong_links) / len(pages)
-        faults = {"forbidden": forbidden, "wrong_quotes": wrong_quotes, "wrong_links": wrong_links}
-        length = metrics.words(answer["answer"]) if answer["outcome"] == "answered" else None
-        return {**row, "outcome": answer["outcome"], "cited_pages": pages, "words": length, "scores": scores, **faults}
-
-    def _stands(self, citation: Row) -> bool:
-        path = page_path(citation["url"], self._base_url)
-        if path not in self._articles:
-            return False
-        if path not in self._plain:
-            self._plain[path] = metrics.plain_text(self._articles[path].body)
-        quote = metrics.compared(citation["quote"])
-        return bool(quote) and quote in self._plain[path]
-
-    def _link_fault(self, url: str) -> str | None:
-        return metrics.fault(self._site, url, self._base_url) if self._site else None
-
-
 # Reporting
 
 
@@ -245,7 +177,7 @@ def groups(rows: Iterable[Row]) -> dict[str, list[Row]]:
     return dict(sorted(found.items(), key=lambda item: (item[0] != "all", item[0])))
 
 
-def summary(rows: Sequence[Row]) -> Row:
+def summary(rows: Iterable[Row]) -> dict[str, Row]:
     """Every figure of a run by group: {"mean", "low", "high", "n"} for a score, n the questions that have it."""
     return {name: _figures(group) for name, group in groups(rows).items()}
 
@@ -255,18 +187,22 @@ def _figures(rows: Sequence[Row]) -> Row:
     for name in SUMMED:
         values = [row["scores"][name] for row in rows if row["scores"].get(name) is not None]
         if values:
-            low, high = metrics.interval(values)
+            low, high = interval(values)
             figures[name] = {"mean": sum(values) / len(values), "low": low, "high": high, "n": len(values)}
     if lengths := [row["words"] for row in rows if row["words"] is not None]:
-        figures["median_words"] = metrics.percentile(lengths, 50)
+        figures["median_words"] = percentile(lengths, 50)
     if times := [row["ms"] for row in rows if row["ms"] is not None]:
-        figures |= {f"p{share}_ms": metrics.percentile(times, share) for share in (50, 95)}
+        figures |= {f"p{share}_ms": percentile(times, share) for share in (50, 95, 99)}
     return figures
 
 
-def run(
-    records: Sequence[Record], target: Target, judge: Judge, out: Path, progress: Callable[[int, int], None] = lambda *_: None
-) -> Row:
+def overview(rows: Iterable[Row]) -> Table:
+    """The main figures by split, language, and single or multi-turn."""
+    told = {name: own for name, own in summary(rows).items() if name.startswith(("split=", "lang=", "turns="))}
+    return {name: {column: own[column]["mean"] for column in OVERVIEW if column in own} for name, own in told.items()}
+
+
+def run(records: Sequence[Record], target: Target, judge: Judge, out: Path, progress: Progress = lambda *_: None) -> Row:
     """Ask and score every record; `out` gets records.jsonl (a line each, as they come) and summary.json. Returns the summary."""
     out.mkdir(parents=True, exist_ok=True)
     rows = []
@@ -280,14 +216,21 @@ def run(
     return report
 
 
+def run_over(content: Path, questions: Path, out: Path, progress: Progress = lambda *_: None) -> list[Row]:
+    """The scored rows of a question file over a content folder, indexed in `out`; links are judged by its built site."""
+    build([content], out / "index", dense.load(), SITE)
+    judge = Judge([content], metrics.build_site(content, out / "site"), SITE)
+    run(dataset.read(questions), InProcess(out / "index"), judge, out, progress)
+    return [*read_rows(out).values()]
+
+
 def read_rows(run: Path) -> dict[str, Row]:
-    """The rows of a finished run by question id, from its folder or its records.jsonl. Raises RunError."""
+    """The rows of a finished run by question id, from its folder or its records.jsonl. Raises EvalError."""
     file = run / "records.jsonl" if run.is_dir() else run
     try:
-        rows: list[Row] = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-        return {row["id"]: row for row in rows if isinstance(row["scores"], dict)}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{file} er ikke en ferdig kjøring ({error}); oppgi mappen som «python -m eval run» skrev.") from None
+        return {row["id"]: row for row in dataset.rows(file) if isinstance(row["scores"], dict)}
+    except (EvalError, KeyError, TypeError) as error:
+        raise EvalError(f"{file} er ikke en ferdig kjøring ({error}); oppgi mappen som «python -m eval run» skrev.") from None
 
 
 def compare(before: dict[str, Row], after: dict[str, Row]) -> Iterator[Row]:
@@ -296,7 +239,89 @@ def compare(before: dict[str, Row], after: dict[str, Row]) -> Iterator[Row]:
     for name in SUMMED:
         pairs = [(a[name], b[name], key) for a, b, key in both if a.get(name) is not None and b.get(name) is not None]
         if pairs:
-            low, high = metrics.interval([b - a for a, b, _ in pairs])
+            low, high = interval([b - a for a, b, _ in pairs])
             means = {"before": sum(a for a, _, _ in pairs) / len(pairs), "after": sum(b for _, b, _ in pairs) / len(pairs)}
             moved = {"better": [key for a, b, key in pairs if b > a], "worse": [key for a, b, key in pairs if b < a]}
             yield {"score": name, "n": len(pairs), **means, "low": low, "high": high, **moved}
+
+
+def spans(target: InProcess, records: Iterable[Record]) -> Table:
+    """Exact match and F1 of the answer, and the share that hold the span: asked of all passages, and of the right one alone.
+
+    An answer is made of whole sentences, so an exact match is hardly to be had; `holds` tells whether the span is in it.
+    """
+    scores: dict[str, list[tuple[float, float, float]]] = {"retrieval": [], "gold passage": []}
+    for record in records:
+        reply = target.ask(record.question, [])
+        found = reply["answer"] if reply["outcome"] == "answered" else ""
+        for name, told in zip(scores, (found, target.ask_page(record.question, record.gold_urls[0])), strict=True):
+            exact, f1 = metrics.span_scores(told, record.answer_facts[0][0])
+            scores[name].append((exact, f1, float(metrics.facts(told, record.answer_facts))))
+    columns = ("exact", "f1", "holds")
+    return {name: dict(zip(columns, np.mean(own, axis=0).tolist(), strict=True)) for name, own in scores.items()}
+
+
+# The page
+
+
+def write(
+    file: Path,
+    title: str,
+    sets: Mapping[str, Sequence[Row]],
+    tables: Mapping[str, Table] | None = None,
+    notes: Sequence[str] = (),
+) -> None:
+    """Write the page, report.html filled in: of rows by the name of their question set, and of tables of figures."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    rows = [row for own in sets.values() for row in own]
+    parts: dict[str, Row] = {}
+    for name, own in sets.items():
+        told = summary(own)
+        parts |= {name: told["all"]} | {f"{name}: {split}": figures for split, figures in _of_kind(told, "split").items()}
+    answerable = summary(row for row in rows if row["gold_urls"])
+    times, edges = np.histogram([row["ms"] for row in rows if row["ms"] is not None], 40)
+    template = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined).get_template("report.html")
+    page = template.render(
+        title=title,
+        notes=notes,
+        whole=summary(rows)["all"],
+        parts=parts,
+        tables={name: (table, _best(table)) for name, table in (tables or {}).items()},
+        groups={kind: _of_kind(answerable, kind) for kind in ("lang", "type", "persona")},
+        abstention=_abstention(rows),
+        times=(times.tolist(), edges.tolist()),
+        rest=_of_kind(summary(row for row in rows if row["expect"] != "answer"), "type"),
+        wrong=_wrong(rows),
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(page, "utf-8")
+
+
+def _of_kind(told: Mapping[str, Row], kind: str) -> dict[str, Row]:
+    """The groups of one kind in a summary, by the rest of their names, the largest first."""
+    found = {name.removeprefix(f"{kind}="): figures for name, figures in told.items() if name.startswith(f"{kind}=")}
+    return dict(sorted(found.items(), key=lambda item: -item[1]["questions"]))
+
+
+def _best(table: Table) -> dict[str, float]:
+    """The columns of a table, each with its highest value."""
+    columns = dict.fromkeys(column for row in table.values() for column in row)
+    return {column: max(row[column] for row in table.values() if column in row) for column in columns}
+
+
+def _abstention(rows: Iterable[Row]) -> list[tuple[float, float, float]]:
+    """For each bound on confidence: how many of the answered can be answered, and how many of those that can be are."""
+    from sklearn.metrics import precision_recall_curve
+
+    sure = [(bool(row["gold_urls"]), row["confidence"]) for row in rows if row.get("confidence") is not None]
+    if len({answerable for answerable, _ in sure}) < 2:
+        return []
+    precision, recall, bounds = precision_recall_curve(*zip(*sure, strict=True))
+    return [*zip(bounds.tolist(), precision.tolist(), recall.tolist(), strict=False)]  # the curve has an end without a bound
+
+
+def _wrong(rows: Iterable[Row]) -> list[Row]:
+    """The questions that went wrong, those of which nothing was right first."""
+    decisive = ((row, row["scores"].get("facts_and_cited" if row["gold_urls"] else "as_expected", 1.0)) for row in rows)
+    return sorted((row for row, score in decisive if not score), key=lambda row: (row["scores"].get("mrr@10", 0.0), row["id"]))

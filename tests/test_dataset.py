@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from corpus.article import Article
-from eval.dataset import DatasetError, Record, faults, read, read_articles
+from eval import EvalError
+from eval.dataset import SECTIONS, Record, faults, norquad, read, read_articles, recombine, rows
 
 WHOLE: dict[str, Any] = {
     "id": "amu-1",
@@ -27,6 +28,15 @@ WHOLE: dict[str, Any] = {
     "split": "dev",
 }
 PAGE = "/blogs/hms/amu"
+PASSAGES = {
+    "news-1": ("Ny flyplass i Moss", "Flyplassen i Moss heter Rygge.\nDen har vært stengt siden 2016."),
+    "news-2": ("Tørt i Bergen", "Det falt 51 millimeter nedbør i Bergen i november."),
+    "news-3": ("Valg i kommunen", "Ordføreren ble valgt for fire år."),
+}
+QUERIES = {
+    "q1": ("Hva heter flyplassen i Moss?", "Rygge", "news-1"),
+    "q2": ("Hvor lenge er ordføreren valgt?", "fire år", "news-3"),
+}
 GOOD = Record(
     "q1",
     "nb",
@@ -108,7 +118,7 @@ def test_line_separators_inside_a_question_do_not_end_its_line(file: Path) -> No
 )
 def test_a_broken_line_is_named(file: Path, line: str, said: str) -> None:
     file.write_text(f"{small(id='first')}\n\n{line}\n", "utf-8")
-    with pytest.raises(DatasetError) as error:
+    with pytest.raises(EvalError) as error:
         read(file)
     assert f"{file}, linje 3: " in str(error.value)
     assert said in str(error.value)
@@ -117,12 +127,12 @@ def test_a_broken_line_is_named(file: Path, line: str, said: str) -> None:
 @pytest.mark.parametrize(("data", "said"), [(b"", "ingen spørsmål"), (b"\n \n", "ingen spørsmål"), (b"\xff\xfe", "ikke UTF-8")])
 def test_an_empty_or_unreadable_file_is_refused(file: Path, data: bytes, said: str) -> None:
     file.write_bytes(data)
-    with pytest.raises(DatasetError, match=said):
+    with pytest.raises(EvalError, match=said):
         read(file)
 
 
 def test_a_missing_file_is_refused(file: Path) -> None:
-    with pytest.raises(DatasetError, match="kan ikke leses"):
+    with pytest.raises(EvalError, match="kan ikke leses"):
         read(file)
 
 
@@ -174,3 +184,47 @@ def test_an_echo_of_a_heading_and_a_double_are_told(articles: dict[str, Article]
         ("q2", 2, f"gjentar overskriften «Valg av leder og nestleder i utvalget» på {PAGE}"),
         ("q2", 2, "ligner for mye på q1"),
     ]
+
+
+def test_other_lines_are_read_as_they_are_and_a_broken_one_is_named(file: Path) -> None:
+    file.write_text('{"a": 1}\n\n{"b": [2]}\n', "utf-8")
+    assert rows(file) == [{"a": 1}, {"b": [2]}]
+    file.write_text('{"a": 1}\n[]\n', "utf-8")
+    with pytest.raises(EvalError, match="linje 2: linjen er ikke et JSON-objekt"):
+        rows(file)
+
+
+@pytest.fixture
+def benchmark(tmp_path: Path) -> Path:
+    out = tmp_path / "norquad"
+    out.mkdir()
+    corpus = [{"_id": key, "title": title, "text": f"{title}\n{text}"} for key, (title, text) in PASSAGES.items()]
+    queries = [{"_id": key, "text": text, "answer": answer} for key, (text, answer, _) in QUERIES.items()]
+    qrels = [{"qid": key, "docid": page, "score": 1} for key, (*_, page) in QUERIES.items()]
+    for name, lines in (("corpus", corpus), ("queries", queries), ("qrels", qrels)):
+        (out / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    return out
+
+
+def test_norquad_becomes_articles_and_questions_with_their_spans(benchmark: Path, tmp_path: Path) -> None:
+    first, second = norquad(benchmark, tmp_path / "content")
+    assert (first.question, first.gold_urls, first.answer_facts) == ("Hva heter flyplassen i Moss?", ("/news-1",), (("Rygge",),))
+    assert second.gold_urls == ("/news-3",)
+    articles = read_articles([tmp_path / "content"])
+    assert set(articles) == {"/news-1", "/news-2", "/news-3"}
+    assert articles["/news-1"].title == "Ny flyplass i Moss"
+    assert articles["/news-1"].body.strip() == "Flyplassen i Moss heter Rygge.\n\nDen har vært stengt siden 2016."
+
+
+def test_made_up_articles_are_of_real_sections_and_the_same_each_time(tmp_path: Path) -> None:
+    (tmp_path / "content").mkdir()
+    for number in range(3):
+        text = "".join(f"## Del {part}\n\n{'ord ' * 20}{number}{part}\n\n" for part in range(4))
+        (tmp_path / "content" / f"{number}.md").write_text(f"---\ntitle: A\n---\n\n{text}", "utf-8")
+    for name in ("a", "b"):
+        recombine([tmp_path / "content"], tmp_path / name, 5)
+    texts = [[file.read_text("utf-8") for file in sorted((tmp_path / name).rglob("*.md"))] for name in ("a", "b")]
+    assert texts[0] == texts[1] and len(set(texts[0])) == 5
+    assert texts[0][4].count("## Del") == SECTIONS
+    with pytest.raises(EvalError, match="ingen artikler å måle med"):
+        recombine([tmp_path / "nowhere"], tmp_path / "c", 5)

@@ -11,8 +11,9 @@ import pytest
 
 from assistant.chat import Assistant
 from assistant.settings import Settings
-from eval.dataset import Row, read
-from eval.run import InProcess, Judge, run
+from eval.dataset import read
+from eval.metrics import Judge, Row
+from eval.run import InProcess, run
 from tests.conftest import ROOT
 
 QUESTIONS = ROOT / "eval" / "questions"

@@ -1,7 +1,7 @@
 """A run asks everything, scores what came back, and drops nothing; its report and comparison say what the rows say."""
 
 import json
-import sys
+import re
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,11 +14,10 @@ from assistant import QuestionError
 from corpus.build import build
 from corpus.dense import load
 from corpus.index import current
-from eval import bench, run
-from eval.__main__ import main
-from eval.dataset import Record, Row
-from eval.metrics import build_site, hugo
-from eval.run import History, InProcess, Judge, OverHttp, RunError, page_path
+from eval import EvalError, run
+from eval.dataset import Record
+from eval.metrics import Judge, Row, build_site, hugo
+from eval.run import History, InProcess, OverHttp, overview, write
 from tests.conftest import Writer
 
 SITE = "https://x.no/under"
@@ -66,20 +65,6 @@ class Parrot:
 
 def scored(answer: Row | Exception, judge: Judge | None = None, **fields: Any) -> Row:
     return (judge or Judge(base_url=SITE)).score(run.ask(record(**fields), Parrot(answer)))
-
-
-@pytest.mark.parametrize(
-    ("url", "base", "path"),
-    [
-        (f"{SITE}/blogs/amu/#krav:~:text=a", SITE, "/blogs/amu"),
-        ("https://x.no/blogs/a%C3%A5/", "", "/blogs/aå"),
-        ("/lest/blogs/amu#krav", "", "/blogs/amu"),
-        (f"{SITE}/", SITE, "/"),
-        ("/lest/", "", "/"),
-    ],
-)
-def test_page_paths_are_written_as_gold_pages_are(url: str, base: str, path: str) -> None:
-    assert page_path(url, base) == path
 
 
 def test_a_good_answer_gets_its_scores() -> None:
@@ -208,6 +193,18 @@ def test_the_summary_groups_and_counts() -> None:
     assert report["lang=nn"]["hit@5"]["mean"] == 0.0
 
 
+def test_figures_are_told_by_split_language_and_turns() -> None:
+    rows = [
+        {
+            "lang": "nb", "type": "figure", "expect": "answer", "turns": [], "split": "kept", "persona": "",
+            "words": 3, "ms": 1.0,
+            "scores": {"hit@1": hit},
+        }
+        for hit in (1.0, 0.0)
+    ]  # fmt: skip
+    assert overview(rows) == {name: {"hit@1": 0.5} for name in ("lang=nb", "split=kept", "turns=single")}
+
+
 def test_a_run_leaves_records_that_can_be_compared(tmp_path: Path) -> None:
     records = [record(id=f"q{number}", answer_facts=(("30",),)) for number in range(4)]
     steps: list[tuple[int, int]] = []
@@ -226,7 +223,7 @@ def test_a_run_leaves_records_that_can_be_compared(tmp_path: Path) -> None:
 def test_a_run_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "records.jsonl").write_text("[1]\n", "utf-8")
     for place in (tmp_path, tmp_path / "no"):
-        with pytest.raises(RunError, match="ikke en ferdig kjøring"):
+        with pytest.raises(EvalError, match="ikke en ferdig kjøring"):
             run.read_rows(place)
 
 
@@ -256,28 +253,17 @@ def test_asking_an_index_does_not_build_it_anew(index: Path) -> None:
     assert row["scores"]["hit@1"] == 1.0
 
 
+def test_spans_are_looked_for_in_the_answers_and_in_the_right_page_alone(index: Path) -> None:
+    asked = record(question="Hvor mange ansatte krever AMU?", answer_facts=(("30 ansatte",),))
+    figures = run.spans(InProcess(index), [asked, record(question="Hva heter kongen?", answer_facts=(("Harald",),))])
+    assert figures["retrieval"]["holds"] == figures["gold passage"]["holds"] == 0.5
+    assert 0 < figures["gold passage"]["f1"] < 0.5
+    assert figures["gold passage"]["exact"] == 0.0
+
+
 def test_a_missing_index_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="ingen søkeindeks"):
+    with pytest.raises(EvalError, match="ingen søkeindeks"):
         InProcess(tmp_path)
-
-
-def test_the_command_line_runs_and_compares(index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "few.jsonl"
-    asked = {"id": "a", "lang": "nb", "type": "fact", "question": "Hvor mange ansatte krever AMU?", "gold_urls": ["/amu"]}
-    file.write_text(json.dumps(asked), "utf-8")
-    assert main(["run", str(file), "--index", str(index), "--out", str(tmp_path / "a")]) == 0
-    assert "quotes_verbatim" in capsys.readouterr().out
-    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "a")]) == 0
-    assert "1 felles spørsmål" in capsys.readouterr().out
-
-
-def test_the_command_line_says_what_is_wrong_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", str(tmp_path / "no.jsonl")]) == 1
-    assert main(["compare", str(tmp_path), str(tmp_path)]) == 1
-    assert main(["bench", str(tmp_path), "--questions", str(tmp_path / "no.jsonl")]) == 1
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 3
-    assert "kan ikke leses" in said[0]
 
 
 class _Busy(BaseHTTPRequestHandler):
@@ -323,52 +309,54 @@ def test_a_server_that_is_not_there_is_an_error_in_every_row() -> None:
     target.close()
 
 
-# What measures speed
+# The page
 
 
-def test_a_process_is_measured_on_its_own() -> None:
-    took = bench.run_to_end([sys.executable, "-c", "x = b'x' * 150_000_000; import time; time.sleep(0.2)"])
-    assert took.peak > 150_000_000
-    assert 0.2 < took.seconds < 20
+def row(number: int, **fields: Any) -> dict[str, Any]:
+    scores = {"hit@1": float(number % 2), "hit@5": 1.0, "mrr@10": 0.5, "facts_and_cited": float(number % 2), "abstained": 0.0}
+    asked: dict[str, Any] = {
+        "id": f"q{number}",
+        "lang": "nb" if number < 6 else "en",
+        "type": "figure",
+        "persona": "ansatt",
+        "split": "kept",
+    }
+    asked |= {"turns": [], "question": f"Hvor mange <{number}>?", "expect": "answer"}
+    asked |= {"gold_urls": ["/a"], "answer_facts": [["30"]]}
+    told = {"answer": {"answer": "<script>alert(1)</script>"}, "outcome": "answered", "words": 80, "error": None}
+    told |= {"ranking": ["/b", "/a"], "ms": 12.0, "confidence": 0.1 * number}
+    return asked | told | {"scores": scores} | fields
 
 
-def test_a_command_that_fails_is_named() -> None:
-    with pytest.raises(bench.BenchError, match="stoppet med 3"):
-        bench.run_to_end([sys.executable, "-c", "raise SystemExit(3)"])
+@pytest.fixture
+def rows() -> list[dict[str, Any]]:
+    rest = {"gold_urls": [], "expect": "abstain", "type": "out_of_domain", "scores": {"as_expected": 0.0}}
+    return [*(row(number) for number in range(10)), row(10, **rest), row(11, **rest, confidence=-0.2)]
 
 
-def test_made_up_articles_are_of_real_sections_and_the_same_each_time(tmp_path: Path) -> None:
-    (tmp_path / "content").mkdir()
-    for number in range(3):
-        text = "".join(f"## Del {part}\n\n{'ord ' * 20}{number}{part}\n\n" for part in range(4))
-        (tmp_path / "content" / f"{number}.md").write_text(f"---\ntitle: A\n---\n\n{text}", "utf-8")
-    for name in ("a", "b"):
-        bench.recombine([tmp_path / "content"], tmp_path / name, 5)
-    texts = [[file.read_text("utf-8") for file in sorted((tmp_path / name).rglob("*.md"))] for name in ("a", "b")]
-    assert texts[0] == texts[1] and len(set(texts[0])) == 5
-    assert texts[0][4].count("## Del") == bench.SECTIONS
-    with pytest.raises(bench.BenchError, match="ingen artikler å måle med"):
-        bench.recombine([tmp_path / "nowhere"], tmp_path / "c", 5)
+def test_the_page_shows_the_figures_and_holds_everything_itself(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    table = {"Against": {"ours": {"hit@1": 0.5, "build_s": 30.0}, "bm25": {"hit@1": 0.25}}}
+    write(tmp_path / "out" / "report.html", "Title", {"blog": rows}, table, ["A note & more"])
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "50 %" in page and "A note &amp; more" in page and "<b>0.500</b>" in page
+    assert page.count("<svg") == 3  # by language, abstention, latency; of one type and one persona there is nothing to compare
+    assert not re.search(r"(?:src|href)=[\"']?https?:", page)
 
 
-def test_growth_is_drawn(tmp_path: Path) -> None:
-    names = [name for group in bench.PLOTTED.values() for name in group]
-    bench.plot({size: dict.fromkeys(names, float(size)) for size in (10, 100)}, tmp_path / "bench.svg")
-    assert "<svg" in (tmp_path / "bench.svg").read_text("utf-8")
+def test_what_readers_and_articles_say_is_escaped(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    write(tmp_path / "report.html", "T", {"blog": rows})
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "<script>" not in page and "Hvor mange &lt;0&gt;?" in page
 
 
-def test_questions_for_the_bench_are_different_and_stand_alone(tmp_path: Path) -> None:
-    file = tmp_path / "questions.jsonl"
-    rows = [{"question": "a"}, {"question": "a"}, {"question": "b", "turns": ["x"]}, {"question": "c", "turns": []}]
-    file.write_text("\n".join(map(json.dumps, rows)), "utf-8")
-    assert bench.read_questions(file) == ["a", "c"]
+def test_the_worst_questions_come_with_what_was_found(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    write(tmp_path / "report.html", "T", {"blog": rows})
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "Where it goes wrong (7, the worst 7)" in page  # five without the facts, two that should not have been answered
+    assert "<li class=gold>/a</li>" in page
 
 
-def test_a_served_page_and_answer_are_timed(index: Path) -> None:
-    contents = [index.parent / "content"]
-    with bench.server(contents, index) as (process, client, begun):
-        page = bench._until(process, lambda: client.get("/"), begun)
-        answer = bench._until(process, lambda: client.post("/api/ask", json={"question": "Hva er AMU?"}), begun)
-        assert 0 < page < answer
-        assert bench._resident(process) > 50_000_000
-    assert process.poll() is not None
+def test_without_times_or_confidence_the_page_leaves_those_figures_out(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    write(tmp_path / "report.html", "T", {"url": [each | {"ms": None, "confidence": None} for each in rows]})
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert page.count("<svg") == 1 and "Abstention" not in page and "Latency" not in page
