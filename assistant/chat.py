@@ -252,7 +252,7 @@ class Assistant:
     def _passages(self, question: Question, limit: int) -> list[Passage]:
         from assistant.retrieve import passages
 
-        return passages(self.index, question.search, limit, question.page)
+        return passages(self.index, question.search, limit, question.page, question.role)
 
     def _answer(self, founds: Iterator[Found]) -> Iterator[AddableDict]:
         """What is written as it comes ("draft", "stage"), and the Reply last; no more once the reader has left."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from assistant.question import Question
 
 READ = 14  # passages that are searched for units
+POSTINGS = 1.0  # what debet and kredit have behind for those who keep no accounts and ask for none (eval/LOG.md, 2026-11-26)
 ASKING = 1.0  # how much the part that asks counts beside the whole question (eval/LOG.md, 2026-11-26)
 FAINT = 1e-4  # of the best passage's share; below that all are alike
 WEIGHTS: Mapping[str, float] = {
@@ -143,7 +144,10 @@ class Selector:
     def scores(self, question: "Question", places: Sequence[Place]) -> np.ndarray:
         """How much speaks for each place: higher is better, comparable within one question."""
         columns = self.evidence(question, places)
-        return np.asarray(sum(WEIGHTS[name] * columns[name] for name in WEIGHTS))
+        total = np.asarray(sum(WEIGHTS[name] * columns[name] for name in WEIGHTS))
+        if question.role in (None, "regnskap") or ASKS["account"].search(question.text):
+            return total
+        return total - POSTINGS * np.array([bool(POSTING.search(place.unit.text)) for place in places])
 
     def evidence(self, question: "Question", places: Sequence[Place]) -> dict[str, np.ndarray]:
         """The pieces of evidence by name, an array over the places each. There must be a place."""
@@ -166,7 +170,8 @@ class Selector:
 
     def _asked(self, question: "Question") -> np.ndarray:
         """The question as a vector of unit length, leaning towards the part of it that asks."""
-        parts = [in_bokmaal(part) for part in (question.search, question.asks) if part]
+        mended = in_bokmaal if question.language == "en" else self._lexical.analyzer.mended
+        parts = [mended(part) for part in (question.search, question.asks) if part]
         whole, *asking = self._embedder.queries(parts)
         vector = np.asarray(whole + ASKING * asking[0] if asking else whole)
         return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-6))

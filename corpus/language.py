@@ -3,7 +3,8 @@
 Knows Norwegian word forms; knows nothing of articles or rankings. Terms are Snowball stems of lower-case words with stop words
 out, and beside them what stemming would lose: law names, account numbers, § references, the parts of compounds. Nynorsk and
 dialect are read as bokmål. The lists lie in words/: nynorsk.tsv (word, bokmål), abbreviations.tsv (short, long, "caps" when only
-capitals count), english.tsv (word or phrase, Norwegian words), little.tsv (English words that search does without), and one for
+capitals count), parts.tsv (of nynorsk words, for compounds that no list holds), english.tsv (word or phrase, Norwegian words),
+little.tsv (English words that search does without), everyday.tsv (everyday word, what articles call it), stop.txt, and one for
 each of FOREIGN (beginnings of words, "=" before a whole one; Norwegian words, the most usual first).
 """
 
@@ -23,36 +24,15 @@ TOKEN = re.compile(
     r"|\d+(?:[.,]\d+)*(?:-\d+)?|%|[^\W\d_]+(?:['’ʼ-][^\W\d_]+)*"
 )
 
-# Function words carry no topic; question words are handled by the answerer, which reads the question itself.
-STOP = frozenset(
-    """
-    og i jeg det at en et den til er som på de med han av ikke der så var meg seg men ett har om vi min mitt ha hadde hun nå
-    over da ved fra du ut sin dem oss opp man kan hans hvor eller hva skal selv sjøl her alle vil bli ble blitt kunne inn når
-    være kom noen noe ville dere deres kun ja etter ned skulle denne for deg si sine sitt mot å meget hvorfor dette disse uten
-    hvordan ingen din ditt blir samme hvilken hvilke hvilket sånn inni mellom vår hver hvem vors hvis både bare enn fordi før
-    også slik være vært begge siden henne hennar hennes må bør får få fått gjør gjøre går jo litt mye mange derfor ellers altså
-    eg ein eit ei dei ikkje kva korleis kvifor kven kvar når kor mykje nokon noko vere vera vart blei ha hjå dykk dykkar berre
-    me vi dere gjer gjere gjera frå vel treng kjem seier gjeld bør kunna oss mine våre æ e ka kem kordan korfor ække itj mæ dæ sæ
-    the a an of to in is are be do does did and or for with on at by from as it its this that these those what which who how
-    when where why can could should would will shall must may i you we they he she my your our their have has had not no if
-    """.split()
-)
-
-# Parts of nynorsk words, for compounds that no list holds (verneombodet, bedriftshelsetenesta, arbeidsmiljøutval, sjukepengar).
-PARTS = dict(
-    pair.split("=")
-    for pair in """
-    ombod=ombud teneste=tjeneste tenesta=tjenesten rekneskap=regnskap takar=taker gjevar=giver sjuk=syk
-    verksemd=virksomhet pengar=penger leiar=leder føretak=foretak eigen=egen eigedom=eiendom tryggleik=sikkerhet
-    meirverdi=merverdi avskriving=avskrivning fråvær=fravær løyve=tillatelse utvale=utvalge dagpengar=dagpenger
-    """.split()
-)
-PART = re.compile("|".join(PARTS))
-FOREIGN = {"pl": "polish", "lt": "lithuanian", "uk": "ukrainian"}  # languages that are read by the beginnings of their words
 LISTS = Path(__file__).resolve().parent / "words"
 
+# Function words carry no topic; question words are handled by the answerer, which reads the question itself.
+STOP = frozenset((LISTS / "stop.txt").read_text("utf-8").split())
+
+FOREIGN = {"pl": "polish", "lt": "lithuanian", "uk": "ukrainian"}  # languages that are read by the beginnings of their words
+
 # What a question may have meant, by how sure it is (eval/LOG.md, 2026-11-25).
-JOINED, MENDED, WRITTEN_OUT, LOOKED_UP = 1.0, 0.8, 0.4, 0.7
+JOINED, MENDED, WRITTEN_OUT, LOOKED_UP, EVERYDAY = 1.0, 0.8, 0.4, 0.7, 0.3
 SPELT, LONG = 8, 11  # letters of a word that is looked up by its neighbours; of one that may hold two errors
 PHRASE = 4  # words of an English phrase
 SHORT = re.compile(r"[^\W\d_][\w./-]*[^\W_]\.?|\d[a-z]{1,2}\b")
@@ -111,8 +91,13 @@ def listed(name: str) -> Mapping[str, str]:
 @functools.lru_cache(maxsize=100_000)
 def bokmaal(word: str) -> str:
     """A lower-case word as bokmål has it."""
-    word = PART.sub(lambda match: PARTS[match[0]], listed("nynorsk").get(word, word))
+    word = _part().sub(lambda match: listed("parts")[match[0]], listed("nynorsk").get(word, word))
     return word + "g" if word.endswith("utval") else word
+
+
+@functools.cache
+def _part() -> re.Pattern[str]:
+    return re.compile("|".join(listed("parts")))
 
 
 def in_bokmaal(text: str) -> str:
@@ -228,6 +213,7 @@ class Analyzer:
         weights = {term: 1.0 for word in asked if word not in STOP for term in self.word(word)}
         mended = iter(()) if english else self._mended(asked)
         more = [(JOINED, self._joined(asked)), (MENDED, mended), (WRITTEN_OUT, self._written_out(text))]
+        more += [] if english else [(EVERYDAY, (each for word in asked for each in everyday(word)))]
         for weight, found in (*more, (LOOKED_UP, self._looked_up([*words(text)], english))):
             for term in (term for word in found for term in self.word(word)):
                 weights[term] = max(weights.get(term, 0.0), weight)
@@ -235,12 +221,26 @@ class Analyzer:
 
     def _joined(self, asked: Sequence[str]) -> Iterator[str]:
         """Compounds that were written apart ("yrkes skade forsikring", "verne ombud", "arbeid giver")."""
-        for size in (3, 2):
-            for start in range(len(asked) - size + 1):
-                parts = asked[start : start + size]
-                joined = "".join(parts)
-                if all(len(part) > 2 and part.isalpha() for part in parts):
-                    yield from (word for word in (joined, "s".join(parts)) if word in self.vocabulary)
+        runs = (asked[start : start + size] for size in (3, 2) for start in range(len(asked) - size + 1))
+        yield from (word for parts in runs for word in self._as_one(parts))
+
+    def _as_one(self, parts: Sequence[str]) -> Iterator[str]:
+        if all(len(part) > 2 and part.isalpha() for part in parts):
+            yield from (word for word in ("".join(parts), "s".join(parts)) if word in self.vocabulary)
+
+    def mended(self, text: str) -> str:
+        """A Norwegian text as its writer may have meant it: in bokmål, compounds joined, misspelt words mended."""
+        text = in_bokmaal(text)
+        found, pieces, end = list(WORD.finditer(text)), [], 0
+        while found:
+            low = [match[0].lower() for match in found[:3]]
+            runs = [low[:size] for size in (3, 2) if size <= len(low) and not STOP & set(low[:size])]
+            joined = ((len(parts), word) for parts in runs for word in self._as_one(parts))
+            size, word = next(joined, (1, next(self._mended(low[:1]), found[0][0])))
+            pieces += [text[end : found[0].start()], word]
+            end = found[size - 1].end()
+            found = found[size:]
+        return "".join([*pieces, text[end:]])
 
     def _mended(self, asked: Sequence[str]) -> Iterator[str]:
         """The nearest word of the articles for each that no article holds."""
@@ -302,6 +302,16 @@ class Analyzer:
                     place += size - 1
                     break
             place += 1
+
+
+def everyday(word: str) -> Sequence[str]:
+    """What articles may call a thing that people name by an everyday word ("sjefen": arbeidsgiver, leder)."""
+    return _everyday().get(_stem(word), ())
+
+
+@functools.cache
+def _everyday() -> Mapping[str, list[str]]:
+    return {_stem(word): meant.split() for word, meant in listed("everyday").items()}
 
 
 def slips(word: str) -> Iterator[str]:

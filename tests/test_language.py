@@ -3,8 +3,10 @@
 from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from corpus.language import LISTS, Analyzer, in_bokmaal, in_norwegian, listed, split, vocabulary, words
+from corpus.language import LISTS, Analyzer, everyday, in_bokmaal, in_norwegian, listed, split, vocabulary, words
 
 NONE = Analyzer({})
 
@@ -90,6 +92,32 @@ def test_a_right_word_is_not_mended_into_a_neighbour() -> None:
     assert not set(KNOWN.terms("skatten")) & set(KNOWN.meant("katten er syk"))
 
 
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("Hva er yrkesskade forsikring?", "Hva er yrkesskadeforsikring?"),  # the rest stays as it is written
+        ("verne ombud, forsikrng og § 3-1", "verneombud, forsikring og § 3-1"),
+        ("verneombodet kostar 20 000", "verneombudet koster 20 000"),
+        ("på forsikring", "på forsikring"),  # a stop word joins nothing
+        ("", ""),
+    ],
+)
+def test_a_text_is_mended_as_its_writer_meant_it(asked: str, meant: str) -> None:
+    assert KNOWN.mended(asked) == meant
+
+
+@given(st.text(max_size=200))
+def test_any_text_can_be_mended_and_words_without_a_mend_stay(text: str) -> None:
+    assert NONE.mended(text) == in_bokmaal(text)
+    KNOWN.mended(text)
+
+
+def test_everyday_words_mean_what_articles_call_the_thing() -> None:
+    weights = KNOWN.meant("kan sjefen nekte meg fri")
+    assert weights[KNOWN.word("arbeidsgiver")[0]] < 0.5 < weights[KNOWN.word("sjefen")[0]]
+    assert everyday("sjefens") == everyday("sjef") and everyday("verneombud") == ()
+
+
 def test_capitals_tell_an_abbreviation_from_a_word() -> None:
     assert "aksjeselskap" in KNOWN.meant("er vi et AS")
     assert "aksjeselskap" not in KNOWN.meant("er det as usual")
@@ -106,8 +134,8 @@ def test_dialect_and_nynorsk_are_read_as_bokmaal() -> None:
 
 
 def test_the_lists_are_as_large_as_promised_and_well_formed() -> None:
-    sizes = {name: len(listed(name)) for name in ("english", "nynorsk", "abbreviations")}
-    assert sizes["english"] >= 1_500 and sizes["nynorsk"] >= 600 and sizes["abbreviations"] >= 150
+    sizes = {name: len(listed(name)) for name in ("english", "nynorsk", "abbreviations", "everyday", "parts")}
+    assert sizes["everyday"] >= 200 and sizes["english"] >= 1_500 and sizes["nynorsk"] >= 600 and sizes["abbreviations"] >= 150
     for name in sizes:
         assert all(left.strip() and right.strip() for left, right in listed(name).items())
     assert all(left != right for left, right in listed("nynorsk").items())

@@ -11,6 +11,7 @@ import pytest
 from assistant import retrieve
 from assistant.chat import Assistant
 from assistant.retrieve import PER_ARTICLE, Candidates, candidates, passages
+from assistant.types import Audience
 from corpus import dense
 from corpus.build import build
 from corpus.index import BESIDE, Index, open_index
@@ -76,6 +77,28 @@ def test_what_lies_beside_the_articles_is_known_until_an_article_is_about_it(
     covering = open_index(tmp_path / "index", index.embedder)
     assert covering.beside(covering.vector(first)) < 0.99
     covering.vectors.close()
+
+
+def test_accounts_stand_back_a_little_for_those_who_keep_none(assistant: Assistant) -> None:
+    def share(role: Audience | None) -> float:
+        found = passages(assistant.index, "hva er verneutstyr", 20, role=role)
+        return sum(each.score for each in found if "/kontoplan/" in each.chunk.path)
+
+    assert share("ansatt") < share(None) == share("regnskap")
+
+
+def missing(assistant: Assistant, question: str) -> float:
+    """The share of a question's words that its best page does not name."""
+    text, weights = retrieve.understood(assistant.index, question)
+    found = candidates(assistant.index, text, weights)
+    columns = retrieve.evidence(assistant.index, text, weights, found)
+    return retrieve.ground_evidence(assistant.index, text, weights, found, columns)["missing_page"]
+
+
+def test_a_thing_may_be_named_by_its_parts_or_by_another_word(assistant: Assistant) -> None:
+    assert missing(assistant, "kan sjefen velge verneombud") < missing(assistant, "kan zyxwen velge verneombud")
+    assert missing(assistant, "verneombudopplæring") == 0.0
+    assert missing(assistant, "verne ombud") == missing(assistant, "verneombud") == 0.0
 
 
 def test_english_questions_find_norwegian_passages_by_the_word_list(assistant: Assistant) -> None:

@@ -57,6 +57,15 @@ def test_the_kind_of_question_leads_to_its_answer(selector: Selector, question: 
     assert best(selector, question, passage(*SENTENCES)) == answer
 
 
+def test_postings_stand_back_for_those_who_keep_no_accounts(selector: Selector) -> None:
+    places = selector.places(asked("hva koster verneutstyr"), [passage("Verneutstyr: debet 6570, kredit 2400.", *SENTENCES)])
+    plain, employee, accountant = (
+        selector.scores(read(Ask("hva koster verneutstyr", role=role)), places) for role in (None, "ansatt", "regnskap")
+    )
+    assert employee[0] < plain[0] == accountant[0]
+    assert (employee[1:] == plain[1:]).all()
+
+
 def test_every_weight_has_its_evidence(selector: Selector) -> None:
     places = selector.places(asked("hvor lenge velges verneombudet?"), [passage(*SENTENCES), passage(SENTENCES[0], number=0)])
     columns = selector.evidence(asked("hvor lenge velges verneombudet?"), places)
