@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from assistant import select as units
-from assistant.question import Question, language, pieces, read
-from assistant.retrieve import Candidates, candidates, evidence, ground_evidence, passages, with_opening
+from assistant.question import Question, pieces, read
+from assistant.retrieve import Candidates, candidates, evidence, ground_evidence, passages, understood, with_opening
 from assistant.support import Checker
 from assistant.types import Ask, Turn
 from corpus import dense
@@ -138,8 +138,8 @@ def ranking(index: Index, records: Sequence[Record]) -> Iterator[Choice]:
             yield Choice(columns, np.array([path in record.gold_urls for path in pages]))
 
 
-def _candidates(index: Index, text: str) -> tuple[Candidates, dict[str, np.ndarray]]:
-    terms = index.lexical.analyzer.meant(text, language(text) == "en")
+def _candidates(index: Index, question: str) -> tuple[Candidates, dict[str, np.ndarray]]:
+    text, terms = understood(index, question)
     found = candidates(index, text, terms)
     return found, evidence(index, text, terms, found)
 
@@ -237,12 +237,9 @@ def logistic(
 
 def ground_of(index: Index, row: Row) -> dict[str, float]:
     """The evidence that an index answers a question; empty when it finds nothing."""
-    text = asked(row["question"], row.get("turns", ())).search
-    english = language(text) == "en"
-    found, columns = _candidates(index, text)
-    if not len(found.rows):
-        return {}
-    return ground_evidence(index, text, index.lexical.analyzer.meant(text, english), found, columns, english)
+    question = asked(row["question"], row.get("turns", ())).search
+    found, columns = _candidates(index, question)
+    return ground_evidence(index, *understood(index, question), found, columns) if len(found.rows) else {}
 
 
 def signs() -> str:
