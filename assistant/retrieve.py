@@ -202,7 +202,8 @@ def ground_evidence(
     of_page = np.sort(np.bincount(pages, weights=shares / shares.sum()))[::-1]
     english = language(question) == "en"
     # Of an English question only what was looked up can stand in Norwegian articles.
-    named = [[(term,)] for term, weight in weights.items() if weight < 1] if english else _named(index, question)
+    looked_up: list[list[tuple[str, ...]]] = [[(term,)] for term, weight in weights.items() if weight < 1]
+    named = looked_up if english else _named(index, question)
     own = [max(min(index.lexical.rarity(term) for term in way) for way in ways) for ways in named]
     whole, rarest = max(sum(own), 1e-6), float(np.log1p(len(index.ids) / 0.5))
     rows = {term: index.lexical.rows_with(term) for ways in named for way in ways for term in way}
@@ -210,8 +211,8 @@ def ground_evidence(
     def missing(there: Mapping[str, bool]) -> list[float]:
         return [weight for ways, weight in zip(named, own, strict=True) if not any(all(map(there.get, way)) for way in ways)]
 
-    off_page = missing({term: bool((index.pages[own] == pages[best]).any()) for term, own in rows.items()})
-    off_chunk = missing({term: bool((own == found.rows[best]).any()) for term, own in rows.items()})
+    off_page = missing({term: bool((index.pages[holding] == pages[best]).any()) for term, holding in rows.items()})
+    off_chunk = missing({term: bool((holding == found.rows[best]).any()) for term, holding in rows.items()})
     return {
         "meaning_max": float(found.meaning.max()),
         "words": float(columns["words"][best]),
