@@ -118,6 +118,7 @@ class Assistant:
     def _refresh(self, embedder: dense.Embedder) -> None:
         """Build the index, or bring it up to date; a live one goes on serving when that cannot be done."""
         from corpus.build import build
+        from corpus.enrich import Enricher
 
         version, settings = current(self.settings.index), self.settings
         if version is None:
@@ -126,8 +127,13 @@ class Assistant:
         live = read_manifest(version)
         if live.embedder_hash != embedder.hash or not all(content.is_dir() for content in settings.content):
             return  # opening it says what is wrong with it, if anything
+        # Questions that were written to passages are kept; new passages get theirs by `python -m corpus build --enrich`.
+        enricher = Enricher(live.enriched) if live.enriched else None
+        base_url = settings.base_url or live.base_url
         try:
-            build(settings.content, settings.index, embedder, settings.base_url or live.base_url, self._progress)
+            done = build(settings.content, settings.index, embedder, base_url, self._progress, enricher=enricher)
+            if done.written.missing:
+                log.warning("%d passages have no written questions; build the index with --enrich", done.written.missing)
         except (IndexFault, ContentError) as error:
             log.warning("the index was not brought up to date: %s", error)
 

@@ -1,6 +1,6 @@
 """An answer by a chat model: asked within limits, read as it streams, and held against its sources sentence by sentence.
 
-Knows LangChain's chat models and their faults, and nothing of retrieval. A model's words are not trusted: markup becomes plain
+Knows nothing of retrieval; `corpus.enrich` opens the model and reads it. A model's words are not trusted: markup becomes plain
 text, unknown markers vanish, and what the cited passages do not say is left out. Whatever goes wrong is a `Fault` with a reason
 from `phrases.FALLBACK`; the caller then answers without a model.
 """
@@ -19,12 +19,12 @@ from typing import Any
 
 from assistant import SettingError, phrases, prompts
 from assistant.extract import Draft
-from assistant.question import ENGLISH, Question, language
+from assistant.question import Question, language
 from assistant.settings import Settings
 from assistant.support import Checker, Support
 from assistant.types import Checked, Turn
 from corpus.chunk import Chunk
-from corpus.language import words
+from corpus.enrich import Fault, ModelError, chat_model, told_by
 from corpus.markdown import Unit, plain, sentences
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,6 @@ A_TOKEN = 3  # characters of Norwegian that are about a token, for models that d
 STAND = 2 / 3  # share of the sentences that must be borne by their sources
 SAYS = 3  # words of a sentence that says something
 REPEATED, FRESH = 3, 1 / 4  # times that a sentence may not stand in an answer; share of its words that must differ
-NORWEGIAN_TOO = frozenset({"for", "to", "an", "do", "is"})  # of `question.ENGLISH`: "velges for to år" is none
 MARKER = re.compile(r"\[(\d{1,3})\]")
 # A text in parts of one kind each, so that it reads the same however it is cut; what stands in a marker, and in an address.
 INSIDE = "0123456789,; \t\n\xa0"
@@ -51,16 +50,6 @@ MARKUP = re.compile(
 )
 AFTER_STOP = re.compile(r"([.!?…]+[»”\"*]*)((?:\s*\[\d{1,3}\])+)")  # a marker that stands after the sentence it is of
 MARKED = re.compile(r"\s*(?:[(\"«“]\s*(?:\[\d{1,3}\][,;\s]*)+[)\"»”]|\[\d{1,3}\])")  # markers, and what encloses nothing else
-# What providers call an answer that they stopped, and what that is.
-STOPPED = {"content_filter": "filtered", "safety": "filtered", "refusal": "filtered", "length": "cut", "max_tokens": "cut"}
-
-
-class Fault(Exception):
-    """The model gave nothing that can be used; `reason` is a key of `phrases.FALLBACK`, `wait` the seconds it asks for."""
-
-    def __init__(self, reason: str, wait: float = 0.0) -> None:
-        super().__init__(phrases.FALLBACK[reason])
-        self.reason, self.wait = reason, wait
 
 
 @dataclass(frozen=True)
@@ -157,15 +146,15 @@ class Writer:
             raise Fault("busy")
         try:
             for attempt in range(RETRIES + 1):
-                said = False
+                begun = False
                 try:
                     for piece in self._attempt(system, text, until):
-                        said = True
+                        begun = True
                         yield piece
                     return
                 except Fault as fault:
                     pause = max(PAUSE * 2**attempt, fault.wait)
-                    again = fault.reason in ("busy", "unreachable") and not said and attempt < RETRIES
+                    again = fault.reason in ("busy", "unreachable") and not begun and attempt < RETRIES
                     if not again or time.monotonic() + pause >= until:
                         raise
                     time.sleep(pause)
@@ -193,21 +182,15 @@ class Writer:
 
     def _read(self, system: str, text: str, pieces: "queue.SimpleQueue[str | Fault | None]", stop: threading.Event) -> None:
         try:
-            if isinstance(self._model, Fault):
-                raise Fault(self._model.reason)
-            with contextlib.closing(self._model.stream([("system", system), ("human", text)])) as stream:
-                for chunk in stream:
+            with contextlib.closing(told_by(self._model, system, text)) as told:
+                for piece in told:
                     if stop.is_set():
                         return
-                    if piece := chunk.text:
-                        pieces.put(str(piece))
-                    for name in ("finish_reason", "done_reason", "stop_reason"):
-                        if reason := STOPPED.get(str(chunk.response_metadata.get(name)).lower()):
-                            raise Fault(reason)
+                    if piece:
+                        pieces.put(piece)
             pieces.put(None)
-        except Exception as error:  # every provider has errors of its own
-            fault = error if isinstance(error, Fault) else _fault(error)
-            log.warning("the model failed (%s): %s", fault.reason, type(error).__name__)
+        except Fault as fault:
+            log.warning("the model failed (%s): %s", fault.reason, type(fault.__cause__ or fault).__name__)
             pieces.put(fault)
 
     def _left(self, spent: int = 0) -> float:
@@ -221,46 +204,13 @@ class Writer:
 
 def _model(settings: Settings) -> Any:
     """The chat model of the settings, or why there is none. Raises SettingError for a provider that is unknown or missing."""
-    from langchain.chat_models import init_chat_model
-
-    provider, _, name = settings.model.partition(":")
-    most, seconds = settings.model_tokens, settings.model_seconds
-    limits: dict[str, Any] = {"max_tokens": most, "timeout": seconds, "max_retries": 0, "temperature": 0.0}
-    if provider == "ollama":  # a model that thinks aloud is not to
-        limits = {"num_predict": most, "client_kwargs": {"timeout": seconds}, "temperature": 0.0, "reasoning": False}
-    if provider == "huggingface":
-        limits = {"pipeline_kwargs": {"max_new_tokens": most, "max_time": seconds, "do_sample": False}}
-    elif settings.model_url:
-        limits["base_url"] = settings.model_url
     try:
-        return init_chat_model(name, model_provider=provider, **limits)
-    except ImportError as error:
-        package = (re.findall(r"langchain[-_][\w-]+", str(error)) or [f"langchain-{provider}"])[0].replace("_", "-")
-        wrong = f"men pakken {package} mangler; kjør `.venv/bin/pip install {package}`."
-    except Exception as error:  # most providers refuse to start without a key, each with an error of its own
-        if not str(error).startswith("Unsupported provider"):
-            log.warning("the model cannot be used (%s)", type(error).__name__)
-            return Fault("model" if provider == "huggingface" else "key")
-        wrong = "men må være leverandør:modell, for eksempel ollama:qwen3 eller openai:gpt-5."
-    raise SettingError(f"HMS_MODEL er «{settings.model}», {wrong}")
-
-
-def _fault(error: Exception) -> Fault:
-    """Any provider's error by its status or by its name."""
-    response = getattr(error, "response", None)
-    status = getattr(error, "status_code", None) or getattr(response, "status_code", None) or 0
-    name = " ".join(cause.__name__ for cause in type(error).__mro__)
-    wait = str(getattr(response, "headers", {}).get("retry-after", ""))
-    signs = {
-        "key": status in (401, 403),
-        "model": status == 404,
-        "busy": status == 429,
-        "timeout": "Timeout" in name,
-        "unreachable": status >= 500 or "Connect" in name,
-        "filtered": "filter" in str(error).lower(),
-        "cut": "Protocol" in name or "Read" in name,
-    }
-    return Fault(next((reason for reason, so in signs.items() if so), "fault"), float(wait) if wait.isdigit() else 0.0)
+        return chat_model(settings.model, settings.model_url, settings.model_tokens, settings.model_seconds)
+    except ModelError as error:
+        raise SettingError(str(error)) from None
+    except Fault as fault:
+        log.warning("the model cannot be used (%s)", type(fault.__cause__).__name__)
+        return fault
 
 
 @dataclass(frozen=True)
@@ -286,8 +236,6 @@ def checked(text: str, question: Question, chunks: Sequence[Chunk], checker: Che
     if max(map(whole.count, whole)) >= REPEATED or len(set(said)) < FRESH * len(said):
         raise Fault("repeats")
     spoken = language(" ".join(whole))
-    if spoken == "en" and not ENGLISH & set(words(text)) - NORWEGIAN_TOO:
-        spoken = "nb"
     if spoken.replace("nn", "nb") != question.language.replace("nn", "nb"):
         raise Fault("language")
     judged = [(each, checker.check(each.text, spoken, chunks, each.cited) if each.cited else None) for each in told]

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from corpus.enrich import FAULTS
+
 Phrase = Mapping[str, str]
 
 NOT_COVERED: Phrase = {
@@ -158,19 +160,11 @@ EXAMPLES: tuple[str, ...] = (
 
 # Why an answer is in the articles' own words although there is a model.
 FALLBACK = {
-    "key": "Språkmodellen avviste nøkkelen",
-    "model": "Språkmodellen finnes ikke hos leverandøren",
-    "unreachable": "Språkmodellen kan ikke nås",
-    "timeout": "Språkmodellen svarte ikke i tide",
-    "busy": "Språkmodellen har for mye å gjøre",
+    **FAULTS,
     "budget": "Dagens kvote for språkmodellen er brukt opp",
-    "filtered": "Språkmodellen ville ikke svare",
-    "cut": "Svaret fra språkmodellen ble avbrutt",
-    "empty": "Språkmodellen ga ikke noe svar",
     "unmarked": "Svaret fra språkmodellen viste ikke til kildene",
     "language": "Språkmodellen svarte på et annet språk",
     "repeats": "Svaret fra språkmodellen gjentok seg selv",
     "unsupported": "For mye av svaret fra språkmodellen sto ikke i kildene",
-    "fault": "Språkmodellen ga en feil",
 }
 INSTEAD = "{reason}; dette er artiklenes egne ord."

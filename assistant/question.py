@@ -83,13 +83,15 @@ ACUTE, SURE, ATTACKS = -1.0, 1.5, -0.3  # bounds: a false alarm costs a reader o
 LETTERS = (3, 4, 5)  # of a piece of a word
 ENGLISH = frozenset(
     "the what which how is are do does did can must should who when where why and of for we our my an to in with need have"
-    " there from many much required if you it company employees employee".split()
+    " there from many much required if you it company employees employee this that these those which who whose or not your"
+    " their on they was were been has had would could shall will am get".split()
 )
+NORWEGIAN_TOO = frozenset("for to an do is".split())  # of those: "velges for to år" is none of it
 NYNORSK = frozenset(
     "ikkje kva korleis kvifor kven kvar kor eg ein eit dei frå nokon noko mykje vere vera vert blir me dykk berre hjå skal"
     " gjer gjere arbeidstakar arbeidsgjevar verksemd verksemda føretak tilsette rekneskap kvifor korleis sjølv høgt nye".split()
 ) - {"blir", "skal", "nye"}
-BOKMAAL = frozenset("ikke hva hvordan hvorfor hvem hvor jeg fra noen noe mye være en et det hvilken hvilke når".split())
+BOKMAAL = frozenset("ikke hva hvordan hvorfor hvem hvor jeg fra noen noe mye være en et det hvilken hvilke".split())
 # Of languages that are read by lists, without their marks, and only what is no word of the others here.
 POLISH = frozenset(
     "czy jak ile kto kiedy gdzie jaki jaka jakie nie jest mam musze musi moge moze mozna sie dla przez przed w z za od po mnie"
@@ -206,7 +208,7 @@ def language(text: str) -> str:
     if own[likely] + told[likely] >= LISTED and 2 * told[likely] >= len(letters) and not ours:
         return likely
     english, nynorsk, bokmaal = (len(found & marks) for marks in (ENGLISH, NYNORSK, BOKMAAL))
-    if english >= 2 and english > nynorsk + bokmaal:
+    if english >= 2 and english > nynorsk + bokmaal and found & (ENGLISH - NORWEGIAN_TOO):
         return "en"
     return "nn" if nynorsk > bokmaal else "nb"
 

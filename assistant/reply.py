@@ -75,7 +75,8 @@ class Replier:
 
     def _written(self, found: Found, writer: "Writer") -> Iterator[tuple[str, str] | Reply]:
         """The model's answer, as far as its sources bear it; the articles' own words, with a notice, when it cannot be used."""
-        from assistant.generate import Fault, Markers, checked
+        from assistant.generate import Markers, checked
+        from corpus.enrich import Fault
 
         question, whole = found.question, ""
         chunks = [passage.chunk for passage in found.passages[:READ]]  # as many as are read without a model

@@ -16,6 +16,7 @@ from corpus import dense
 from corpus.article import Article, ContentError, read_contents
 from corpus.build import Reader, build
 from corpus.chunk import read_statutes
+from corpus.enrich import FAULTS, SECONDS, TOKENS, Enricher, Fault, ModelError, chat_model
 from corpus.index import LAW, IndexFault
 
 HERE = Path(__file__).resolve().parent
@@ -31,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     index.add_argument("--index", type=Path, default=Path(os.environ.get("HMS_INDEX") or HERE.parent / "index"))
     index.add_argument("--base-url", default=os.environ.get("HMS_BASE_URL", ""))
     index.add_argument("--law", type=Path, metavar="DIR", help="Lovdata's public XML: law text beside the answers")
+    index.add_argument("--enrich", action="store_true", help="let HMS_MODEL write questions to each section, to be found by")
     index.set_defaults(run=_build)
     checker = commands.add_parser("check", help="what should be mended in the articles")
     checker.add_argument("content", type=Path, metavar="CONTENT_DIR")
@@ -48,31 +50,48 @@ def main(arguments: list[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
-    except (ContentError, IndexFault, dense.EmbedderError) as error:
+    except (ContentError, IndexFault, ModelError, dense.EmbedderError) as error:
         print(error, file=sys.stderr)
         return 1
 
 
 def _build(options: argparse.Namespace) -> int:
+    enricher = _enricher() if options.enrich else None
     embedder = dense.load(os.environ.get("HMS_EMBEDDER", ""))
-    _built(options.content or _content_setting(), options.index, embedder, options.base_url, read_contents)
+    _built(options.content or _content_setting(), options.index, embedder, options.base_url, read_contents, enricher)
     if options.law:
         _built([options.law], options.index / LAW, embedder, "", read_statutes)
     return 0
 
 
-def _built(contents: list[Path], folder: Path, embedder: dense.Embedder, base_url: str, read: Reader) -> None:
+def _enricher() -> Enricher:
+    """The model of the settings; one that does not start has nothing to add to what it wrote before. Raises ModelError."""
+    if not (model := os.environ.get("HMS_MODEL", "").strip()):
+        raise ModelError("HMS_MODEL er tom, og --enrich trenger en språkmodell; sett for eksempel HMS_MODEL=ollama:qwen3.")
+    try:
+        return Enricher(model, chat_model(model, os.environ.get("HMS_MODEL_URL", "").strip(), TOKENS, SECONDS))
+    except Fault as fault:
+        return Enricher(model, fault)
+
+
+def _built(
+    contents: list[Path], folder: Path, embedder: dense.Embedder, base_url: str, read: Reader, enricher: Enricher | None = None
+) -> None:
     """Build one index, and say what was done."""
     begun = time.perf_counter()
     with _Bar() as bar:
-        summary = build(contents, folder, embedder, base_url, bar.show, read)
-    manifest = summary.manifest
+        summary = build(contents, folder, embedder, base_url, bar.show, read, enricher)
+    manifest, written = summary.manifest, summary.written
     for each in manifest.rejected:
         print(f"avvist  {each.file}: {each.reason}")
     print(
         f"{len(manifest.articles)} artikler lest, {summary.changed} nye eller endret, {summary.removed} fjernet, "
         f"{len(manifest.rejected)} avvist; {manifest.chunks} avsnitt på {time.perf_counter() - begun:.1f} s."
     )
+    if enricher:
+        print(f"{manifest.chunks - written.missing} avsnitt har spørsmål skrevet av {enricher.name}, {written.missing} er uten.")
+    if written.fault:
+        print(f"{FAULTS[written.fault]}; kjør kommandoen igjen for de avsnittene som er uten spørsmål.", file=sys.stderr)
     print(f"Indeks {manifest.id} {'er tatt i bruk' if summary.rebuilt else 'var à jour'} i {folder}")
 
 

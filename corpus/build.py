@@ -16,7 +16,7 @@ import secrets
 import shutil
 import socket
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -29,6 +29,7 @@ from filelock import FileLock, Timeout
 from corpus import dense
 from corpus.article import Article, Rejected, read_contents
 from corpus.chunk import Chunk, chunks, full_text, to_json
+from corpus.enrich import FILE, Enricher, Written
 from corpus.index import (
     BESIDE,
     BESIDE_VECTORS,
@@ -54,12 +55,14 @@ Reader = Callable[[Sequence[Path]], Iterator[Article | Rejected]]
 
 @dataclass(frozen=True)
 class Summary:
-    """What a build did. `changed` counts new and edited articles; `rebuilt` is False when the live index was already right."""
+    """What a build did. `changed` counts articles that are new, edited or have other questions; `rebuilt` is False when the live
+    index was already right."""
 
     manifest: Manifest
     changed: int
     removed: int
     rebuilt: bool
+    written: Written
 
 
 def build(
@@ -69,11 +72,13 @@ def build(
     base_url: str = "",
     progress: Progress = lambda *_: None,
     read: Reader = read_contents,
+    enricher: Enricher | None = None,
 ) -> Summary:
     """Bring the index in `folder` up to date with the content folders; only changed articles are read and embedded again.
 
+    With an `enricher` every passage is found by the questions written to it too; without one the index holds none.
     Raises IndexFault when another process is building, when the disk is full, or when no article could be indexed; ContentError
-    for a content folder that cannot be used. Whatever happens, the live version goes on serving.
+    for a content folder that cannot be used.
     """
     with _writer(folder), _rarely_collected():
         _sweep(folder)
@@ -94,8 +99,9 @@ def build(
             base_url=base_url,
             articles=(),
             rejected=rejected,
+            enriched=enricher.name if enricher else "",
         )
-        return _update(folder, target, articles, embedder, progress)
+        return _update(folder, target, articles, embedder, enricher, progress)
 
 
 def _chunker() -> str:
@@ -108,27 +114,48 @@ def _chunker() -> str:
     return digest.hexdigest()[:8]
 
 
-def _update(folder: Path, target: Manifest, articles: Sequence[Article], embedder: dense.Embedder, progress: Progress) -> Summary:
+def _update(
+    folder: Path,
+    target: Manifest,
+    articles: Sequence[Article],
+    embedder: dense.Embedder,
+    enricher: Enricher | None,
+    progress: Progress,
+) -> Summary:
     """Write, verify and swap in the version that `target` describes, unless the live one already is it."""
     live, read = _reusable(folder, target, embedder)
-    known = {path: entry.hash for path, entry in live.entries.items()} if live else {}
-    changed = sum(known.get(article.path) != article.hash for article in articles)
-    removed = len(known.keys() - {article.path for article in articles})
     try:
+        changed, written = _changed(articles, live, enricher, folder / FILE, progress)
+        removed = len(live.entries.keys() - {article.path for article in articles}) if live else 0
         if live and not changed and not removed and _same(live.manifest, target):
-            return Summary(live.manifest, 0, 0, rebuilt=False)
+            return Summary(live.manifest, 0, 0, False, written)
         with _new_version(folder, target.id) as place:
-            manifest = _write(place, target, articles, (live, read), embedder, progress)
+            manifest = _write(place, target, articles, (changed, written), (live, read), embedder, progress)
             progress("Kontrollerer indeksen", 0, 1)
             open_version(place, manifest, embedder).vectors.close()
     finally:
         if live:
             live.vectors.close()
-    return Summary(manifest, changed, removed, rebuilt=True)
+    return Summary(manifest, len(changed), removed, True, written)
 
 
 def _same(live: Manifest, target: Manifest) -> bool:
-    return (live.rejected, live.content, live.base_url) == (target.rejected, target.content, target.base_url)
+    return all(getattr(live, name) == getattr(target, name) for name in ("rejected", "content", "base_url", "enriched"))
+
+
+def _changed(
+    articles: Sequence[Article], live: Index | None, enricher: Enricher | None, file: Path, progress: Progress
+) -> tuple[dict[str, list[Chunk]], Written]:
+    """The passages of each article that the live index does not have as it is to be, and the questions written to passages."""
+    entries = live.entries if live else {}
+    new = [each for each in articles if each.path not in entries or entries[each.path].hash != each.hash]
+    divided = _counted(new, "Deler opp artikler", progress)
+    pages = {each.path: chunks(each, blocks(each.body, each.first_line)) for each in divided}
+    held = [each.path for each in articles if each.path not in pages]
+    kept = {path: live.page(path) for path in held if enricher or entries[path].questions} if live else {}
+    every = [chunk for page in (*pages.values(), *kept.values()) for chunk in page]
+    written = enricher.write(file, every, progress) if enricher else Written({}, 0)
+    return pages | {path: page for path, page in kept.items() if written.digest(page) != entries[path].questions}, written
 
 
 def _reusable(folder: Path, target: Manifest, embedder: dense.Embedder) -> "tuple[Index | None, _Words]":
@@ -148,36 +175,39 @@ def _write(
     place: Path,
     target: Manifest,
     articles: Sequence[Article],
+    fresh: tuple[Mapping[str, Sequence[Chunk]], Written],
     taken_over: "tuple[Index | None, _Words]",
     embedder: dense.Embedder,
     progress: Progress,
 ) -> Manifest:
     """All files of a version in `place`; chunks, words and vectors of unchanged articles come from the live one."""
-    live, read = taken_over
+    (changed, written), (live, read) = fresh, taken_over
     if live:
         shutil.copytree(live.folder / "chroma", place / "chroma")
     vectors = dense.Vectors(place / "chroma")
     old = {path: [f"{path}#{number}" for number in range(entry.chunks)] for path, entry in live.entries.items()} if live else {}
     documents: list[np.ndarray] = []
     lines: list[bytes] = []
-    fresh: list[Chunk] = []
     entries: list[Entry] = []
-    for article in _counted(articles, "Deler opp artikler", progress):
+    for article in articles:
         before = len(lines)
-        if live and article.path in old and live.entries[article.path].hash == article.hash:
+        if live and article.path not in changed:
+            questions = live.entries[article.path].questions
             rows = [live.rows[key] for key in old.pop(article.path)]
             documents += [read.passages[row] for row in rows]
             lines += [live.line(row) for row in rows]
         else:
-            own = chunks(article, blocks(article.body, article.first_line))
-            documents += [read.numbered(_weighted_text(chunk)) for chunk in own]
+            own = changed[article.path]
+            questions = written.digest(own)
+            documents += [read.numbered(_weighted_text(chunk, written)) for chunk in own]
             lines += [f"{to_json(chunk)}\n".encode() for chunk in own]
-            fresh += own
-        entries.append(Entry(article.path, article.title, article.file, article.hash, article.updated, len(lines) - before))
+        length = len(lines) - before
+        entries.append(Entry(article.path, article.title, article.file, article.hash, article.updated, length, questions))
     vectors.remove([key for keys in old.values() for key in keys])
-    for start in _counted(range(0, len(fresh), dense.BATCH), "Lager vektorer", progress):
-        part = fresh[start : start + dense.BATCH]
-        vectors.add([chunk.id for chunk in part], embedder.documents([full_text(chunk) for chunk in part]))
+    new = [chunk for page in changed.values() for chunk in page]
+    for start in _counted(range(0, len(new), dense.BATCH), "Lager vektorer", progress):
+        part = new[start : start + dense.BATCH]
+        vectors.add([chunk.id for chunk in part], embedder.documents([_text(chunk, written) for chunk in part]))
     vectors.close()
     progress("Lager ordindeksen", 0, 1)
     _write_words(place, read.names, documents)
@@ -194,9 +224,14 @@ def _write(
     return manifest
 
 
-def _weighted_text(chunk: Chunk) -> str:
+def _text(chunk: Chunk, written: Written) -> str:
+    """What the embedder reads of a chunk: its own text, and the questions written to it."""
+    return "\n".join((full_text(chunk), *written.questions.get(chunk.id, ())))
+
+
+def _weighted_text(chunk: Chunk, written: Written) -> str:
     """What BM25 reads of a chunk. Title and headings count twice: they say what the passage is about."""
-    return f"{full_text(chunk)} {chunk.title} {' '.join(chunk.headings)}"
+    return f"{_text(chunk, written)} {chunk.title} {' '.join(chunk.headings)}"
 
 
 class _Words:

@@ -111,7 +111,8 @@ class IndexFault(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """An article in the manifest. `chunks` is how many it has; they stand together in chunks.jsonl."""
+    """An article in the manifest. `chunks` is how many it has; they stand together in chunks.jsonl. `questions` is a digest of
+    those that a model wrote to them, "" when there are none."""
 
     path: str
     title: str
@@ -119,11 +120,12 @@ class Entry:
     hash: str
     updated: str | None
     chunks: int
+    questions: str = ""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """How an index was made, and of what."""
+    """How an index was made, and of what. `enriched` is the model whose questions its passages are found by too, or ""."""
 
     id: str
     created: str
@@ -136,6 +138,7 @@ class Manifest:
     articles: tuple[Entry, ...]
     rejected: tuple[Rejected, ...] = ()
     chunks: int = 0
+    enriched: str = ""
 
 
 @dataclass
