@@ -35,17 +35,7 @@ UNKNOWN = 3.0  # rarity of a word that no article holds
 
 Words = Sequence[tuple[str, ...]]  # for each word, the Norwegian ones that it may stand for
 Source = tuple[int, Chunk, Unit]  # a unit of a passage, and the passage's number
-TABLES: Mapping[str, Any] = yaml.safe_load(Path(__file__).with_name("support.yaml").read_text("utf-8"))
-WEIGHTS: Mapping[str, float] = TABLES["weights"]
-NUMBERS: Mapping[str, float] = {**dict.fromkeys(("en", "ei", "et", "ett", "én"), 1), **TABLES["numbers"]}
-MONTHS = frozenset(TABLES["months"].split())
-NEGATIONS = frozenset(TABLES["negations"].split())
-UNITS, PERIODS, KINDS = (
-    {name: re.compile(rf"(?:{pattern})\Z") for name, pattern in TABLES[table].items()} for table in ("units", "periods", "kinds")
-)
-ACTORS = [re.compile(rf"(?:{pattern})\Z") for pattern in TABLES["actors"]]
-COMPARED = {name: re.compile(rf"\b(?:{pattern})\b") for name, pattern in TABLES["compared"].items()}
-OPPOSITES = [tuple(frozenset(side.split()) for side in pair) for pair in TABLES["opposites"]]
+PATTERNS = ("units", "periods", "kinds")  # tables of support.yaml that hold a pattern of a whole word by a name
 OR_MORE = re.compile(r"\s*(?:\S+ ){0,3}?(?:eller (?:flere|mer|eldre|lenger|lengre|over)|og oppover|(?:mer|flere) enn)\b")
 OR_LESS = re.compile(r"\s*(?:\S+ ){0,3}?eller (?:færre|mindre|kortere|under)\b")
 NOT_ABOVE = re.compile(r"\bikke (?:være |vare )?(?:mer|flere|lenger|lengre|høyere|over|overstige\w*)\b[^.]{0,20}\Z")
@@ -54,6 +44,23 @@ UPWARD = {"at least": 1, "above": 1, "from": 1, "after": 1, "at most": -1, "belo
 PARAGRAPH = re.compile(r"§?\d+-\d+[a-z]?\Z|§")
 ACCOUNT = re.compile(r"[1-8]\d{3}\Z")
 SPEAKS_OF_ACCOUNTS = re.compile(r"konto|account|рахун|kont|sąskait|deb|kred|cred|дебет|кредит", re.IGNORECASE)
+
+
+@functools.cache
+def tables() -> Mapping[str, Any]:
+    """What support.yaml holds, as claims are compared by it; read when first needed."""
+    told: Mapping[str, Any] = yaml.safe_load(Path(__file__).with_name("support.yaml").read_text("utf-8"))
+    whole = {table: {name: re.compile(rf"(?:{rule})\Z") for name, rule in told[table].items()} for table in PATTERNS}
+    return {
+        **told,
+        **whole,
+        "numbers": {**dict.fromkeys(("en", "ei", "et", "ett", "én"), 1), **told["numbers"]},
+        "months": frozenset(told["months"].split()),
+        "negations": frozenset(told["negations"].split()),
+        "actors": [re.compile(rf"(?:{rule})\Z") for rule in told["actors"]],
+        "compared": {name: re.compile(rf"\b(?:{rule})\b") for name, rule in told["compared"].items()},
+        "opposites": [tuple(frozenset(side.split()) for side in pair) for pair in told["opposites"]],
+    }
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ class Told:
 
     def any(self, kind: str) -> bool:
         """Whether one of the words is of a kind ("must", "employer")."""
-        return any(KINDS[kind].match(word) for word in self.words)
+        return any(tables()["kinds"][kind].match(word) for word in self.words)
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,7 @@ class Checker:
         evidence, best = self.evidence(sentence, language, passages, cited)
         units = ((number, unit) for number in cited for unit in passages[number - 1].units)
         copied = {number: unit for number, unit in units if _letters(sentence) in (_letters(unit.text), _letters(wording(unit)))}
-        score = math.inf if copied else BASE + sum(WEIGHTS[name] * evidence[name] for name in WEIGHTS)
+        score = math.inf if copied else BASE + sum(weight * evidence[name] for name, weight in tables()["weights"].items())
         return Support(score, {**best, **copied})
 
     def evidence(
@@ -187,10 +194,12 @@ def told_in(said: tuple[tuple[str, ...], ...]) -> Told:
         words=first,
         figures=tuple(_figures_in(low)),
         paragraphs=frozenset(word.lstrip("§") for word in first if PARAGRAPH.match(word)),
-        periods=frozenset(name for name, rule in PERIODS.items() if any(rule.match(word) for word in first)),
-        months=frozenset(word for each in low for word in each if word in MONTHS),
-        negations=sum(any(word in NEGATIONS for word in each) for each in low),
-        actors=frozenset(n for n, rule in enumerate(ACTORS) if any(rule.match(word) for each in low for word in each[:2])),
+        periods=frozenset(name for name, rule in tables()["periods"].items() if any(rule.match(word) for word in first)),
+        months=frozenset(word for each in low for word in each if word in tables()["months"]),
+        negations=sum(any(word in tables()["negations"] for word in each) for each in low),
+        actors=frozenset(
+            n for n, rule in enumerate(tables()["actors"]) if any(rule.match(word) for each in low for word in each[:2])
+        ),
         sides=_sides(low),
     )
 
@@ -209,9 +218,10 @@ def number(text: str) -> float | None:
 def _figures_in(said: Words) -> list[Figure]:
     found: list[Figure] = []
     first = [each[0] for each in said]
+    numbers: Mapping[str, float] = tables()["numbers"]
     for place, each in enumerate(said):
         figure = first[place][:1].isdigit()
-        value = number(first[place]) if figure else next((NUMBERS[word] for word in each if word in NUMBERS), None)
+        value = number(first[place]) if figure else next((numbers[word] for word in each if word in numbers), None)
         # One and two are said of many things ("to each", "the other"): as words they bear a digit ("2 år"), but claim nothing.
         counted = figure or (value or 0) > 1 or _unit(said[place + 1 : place + 2])
         if value is not None and counted and not PARAGRAPH.match(first[place]):
@@ -223,15 +233,16 @@ def _figures_in(said: Words) -> list[Figure]:
 def _unit(following: Words) -> str:
     """What a figure counts, from the words after it; a month is a unit of its own."""
     words = [word for each in following for word in each]
-    units = (word if word in MONTHS else next((name for name, rule in UNITS.items() if rule.match(word)), "") for word in words)
-    return next(filter(None, units), "")
+    months, units = tables()["months"], tables()["units"].items()
+    found = (word if word in months else next((name for name, rule in units if rule.match(word)), "") for word in words)
+    return next(filter(None, found), "")
 
 
 def _compared(before: str, after: str) -> frozenset[str]:
     found = {"at most"} if NOT_ABOVE.search(before) else {"at least"} if NOT_BELOW.search(before) else set()
     if not found:
         last = " ".join(before.split()[-4:])
-        places = [(match.end(), name) for name, rule in COMPARED.items() for match in rule.finditer(last)]
+        places = [(match.end(), name) for name, rule in tables()["compared"].items() for match in rule.finditer(last)]
         found = {max(places)[1]} if places else set()
     return frozenset(found | ({"at least"} if OR_MORE.match(after) else set()) | ({"at most"} if OR_LESS.match(after) else set()))
 
@@ -300,7 +311,7 @@ def _polarity(own: Told, nearest: Sequence[Told], held: float) -> dict[str, floa
     mine, theirs = set(own.words), set(best.words)
     opposite = sum(
         bool(mine & one and not mine & other and theirs & other and not theirs & one)
-        for pair in OPPOSITES
+        for pair in tables()["opposites"]
         for one, other in (pair, pair[::-1])
     )
     return {

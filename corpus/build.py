@@ -153,9 +153,10 @@ def _changed(
     pages = {each.path: chunks(each, blocks(each.body, each.first_line)) for each in divided}
     held = [each.path for each in articles if each.path not in pages]
     kept = {path: live.page(path) for path in held if enricher or entries[path].questions} if live else {}
-    every = [chunk for page in (*pages.values(), *kept.values()) for chunk in page]
-    written = enricher.write(file, every, progress) if enricher else Written({}, 0)
-    return pages | {path: page for path, page in kept.items() if written.digest(page) != entries[path].questions}, written
+    texts = {chunk.id: full_text(chunk) for page in (*pages.values(), *kept.values()) for chunk in page} if enricher else {}
+    written = enricher.write(file, texts, progress) if enricher else Written({}, 0)
+    digests = {path: written.digest(chunk.id for chunk in page) for path, page in kept.items()}
+    return pages | {path: page for path, page in kept.items() if digests[path] != entries[path].questions}, written
 
 
 def _reusable(folder: Path, target: Manifest, embedder: dense.Embedder) -> "tuple[Index | None, _Words]":
@@ -198,7 +199,7 @@ def _write(
             lines += [live.line(row) for row in rows]
         else:
             own = changed[article.path]
-            questions = written.digest(own)
+            questions = written.digest(chunk.id for chunk in own)
             documents += [read.numbered(_weighted_text(chunk, written)) for chunk in own]
             lines += [f"{to_json(chunk)}\n".encode() for chunk in own]
         length = len(lines) - before

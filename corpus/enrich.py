@@ -12,14 +12,12 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-
-from corpus.chunk import Chunk, full_text
 
 FILE = "questions.jsonl"
 ORDER = """\
@@ -91,8 +89,8 @@ def chat_model(model: str, url: str, tokens: int, seconds: float) -> Any:
 
 
 def told_by(model: Any, order: str, text: str) -> Generator[str]:
-    """What a chat model says, in pieces as they come ("" is a sign of life); raises Fault, for instance the one that the model did
-    not start with. Leaving off stops the model."""
+    """What a chat model says, in pieces as they come ("" is a sign of life); raises Fault, be it the one that it did not start
+    with. Leaving off stops the model."""
     if isinstance(model, Fault):
         raise Fault(model.reason)
     try:
@@ -128,15 +126,15 @@ def _fault(error: Exception) -> Fault:
 
 @dataclass(frozen=True)
 class Written:
-    """Questions by section (`Chunk.id`), how many sections have none, and the fault that left some without ("" when none did)."""
+    """Questions by section, how many sections have none, and the fault that left some without ("" when none did)."""
 
     questions: Mapping[str, tuple[str, ...]]
     missing: int
     fault: str = ""
 
-    def digest(self, chunks: Iterable[Chunk]) -> str:
-        """Which questions the chunks have, in short; "" when they have none."""
-        own = [self.questions.get(chunk.id, ()) for chunk in chunks]
+    def digest(self, sections: Iterable[str]) -> str:
+        """Which questions some sections have, in short; "" when they have none."""
+        own = [self.questions.get(section, ()) for section in sections]
         return sha256(json.dumps(own).encode()).hexdigest()[:16] if any(own) else ""
 
 
@@ -148,23 +146,25 @@ class Enricher:
         self._chat, self._pause = chat, pause
         self._lock = threading.Lock()
 
-    def write(self, file: Path, chunks: Sequence[Chunk], progress: Callable[[str, int, int], None]) -> Written:
-        """The questions of all sections. Only those that `file` does not know are asked for, and it keeps each answer at once."""
-        keys = {chunk.id: sha256("\0".join((self.name, ORDER, full_text(chunk))).encode()).hexdigest()[:32] for chunk in chunks}
+    def write(self, file: Path, sections: Mapping[str, str], progress: Callable[[str, int, int], None]) -> Written:
+        """The questions of sections, given as texts by name. Only those that `file` does not know are asked for, and it keeps
+        each answer at once."""
+        keys = {name: sha256("\0".join((self.name, ORDER, text)).encode()).hexdigest()[:32] for name, text in sections.items()}
         known = _kept(file)
-        rest = {keys[chunk.id]: chunk for chunk in chunks if keys[chunk.id] not in known}
-        fault = self._ask_for(rest, file, progress) if rest and self._chat is not None else ""
+        rest = {key: name for name, key in keys.items() if key not in known}
+        asked = {key: (name, sections[name]) for key, name in rest.items()} if self._chat is not None else {}
+        fault = self._ask_for(asked, file, progress)
         known = _kept(file) if rest else known
         found = {name: known[key] for name, key in keys.items() if key in known}
-        return Written(found, len(chunks) - len(found), fault)
+        return Written(found, len(sections) - len(found), fault)
 
-    def _ask_for(self, rest: Mapping[str, Chunk], file: Path, progress: Callable[[str, int, int], None]) -> str:
+    def _ask_for(self, rest: Mapping[str, tuple[str, str]], file: Path, progress: Callable[[str, int, int], None]) -> str:
         """Ask for the questions of every section, several at once; the last fault, "" when there was none. One that every other
         request will meet too ends it."""
         stop, pool = threading.Event(), ThreadPoolExecutor(AT_ONCE, "questions")
         fault, row = "", 0
         try:
-            asked = [pool.submit(self._ask, key, chunk, file, stop) for key, chunk in rest.items()]
+            asked = [pool.submit(self._ask, key, *section, file, stop) for key, section in rest.items()]
             for done, future in enumerate(as_completed(asked)):
                 progress("Skriver spørsmål", done, len(rest))
                 row = row + 1 if future.result() else 0
@@ -176,32 +176,32 @@ class Enricher:
             pool.shutdown(cancel_futures=True)
         return fault
 
-    def _ask(self, key: str, chunk: Chunk, file: Path, stop: threading.Event) -> str:
+    def _ask(self, key: str, name: str, text: str, file: Path, stop: threading.Event) -> str:
         """Ask for one section's questions and keep them; the fault that hindered it, "" when none did."""
         try:
-            questions = self._patiently(chunk, stop)
+            questions = self._patiently(text, stop)
         except Fault as fault:
             return fault.reason
-        line = json.dumps({"key": key, "model": self.name, "section": chunk.id, "questions": questions}, ensure_ascii=False)
+        line = json.dumps({"key": key, "model": self.name, "section": name, "questions": questions}, ensure_ascii=False)
         with self._lock, file.open("ab+") as stream:
             stream.seek(max(0, stream.tell() - 1))
             broken = stream.read(1) not in (b"", b"\n")  # by a build that was killed
             stream.write(f"{chr(10) if broken else ''}{line}\n".encode())
         return ""
 
-    def _patiently(self, chunk: Chunk, stop: threading.Event) -> tuple[str, ...]:
+    def _patiently(self, text: str, stop: threading.Event) -> tuple[str, ...]:
         for attempt in range(RETRIES):
             try:
-                return self._asked(chunk, stop)
+                return self._asked(text, stop)
             except Fault as fault:
                 if fault.reason not in PASSING:
                     raise
                 stop.wait(min(max(self._pause * 2**attempt, fault.wait), MINUTE))
-        return self._asked(chunk, stop)
+        return self._asked(text, stop)
 
-    def _asked(self, chunk: Chunk, stop: threading.Event) -> tuple[str, ...]:
+    def _asked(self, text: str, stop: threading.Event) -> tuple[str, ...]:
         """One call. Raises Fault when it takes too long, when it is no longer wanted, and when it gives no question."""
-        section = full_text(chunk).replace("<", "‹").replace(">", "›")
+        section = text.replace("<", "‹").replace(">", "›")
         told, until = "", time.monotonic() + SECONDS
         if stop.is_set():
             raise Fault("cut")

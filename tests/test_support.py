@@ -6,7 +6,7 @@ from collections import defaultdict
 import pytest
 
 from assistant.chat import Assistant
-from assistant.support import BASE, FOUND, PARTLY, WEIGHTS, Checker, Figure, Support, Told, number, told_in
+from assistant.support import BASE, FOUND, PARTLY, Checker, Figure, Support, Told, number, tables, told_in
 from corpus.chunk import Chunk
 from corpus.language import in_norwegian
 from corpus.markdown import Unit
@@ -230,7 +230,7 @@ def test_a_row_of_a_table_has_its_sides_by_its_columns(checker: Checker) -> None
 
 def test_every_weight_has_its_evidence(checker: Checker) -> None:
     evidence, best = checker.evidence("Et verneombud velges for to år.", "nb", PASSAGES, [ELECTED])
-    assert evidence.keys() == WEIGHTS.keys()
+    assert evidence.keys() == tables()["weights"].keys()
     assert best == {ELECTED: PASSAGES[0].units[0]}
     assert evidence["behind"] == 0.0 and checker.evidence("Verneombud i to år.", "nb", PASSAGES, [TRIAL])[0]["behind"] < 0
 
@@ -246,7 +246,7 @@ def test_most_faults_are_found_and_most_right_sentences_stand(assistant: Assista
     """On answers that nothing was fitted on."""
     scores: defaultdict[str, list[float]] = defaultdict(list)
     for row, _, evidence in sentences(assistant.index, "kept"):
-        scores[row["label"]].append(BASE + sum(WEIGHTS[name] * evidence[name] for name in WEIGHTS))
+        scores[row["label"]].append(BASE + sum(weight * evidence[name] for name, weight in tables()["weights"].items()))
 
     def left_out(*labels: str) -> float:
         told = [score < PARTLY for label in labels for score in scores[label]]
