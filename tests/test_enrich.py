@@ -190,7 +190,7 @@ def failing(served: ModelServer, folder: Path, index: Path, script: Script | Non
     begun = time.monotonic()
     done = build([folder], index, EMBEDDER, enricher=enricher(served, script, seconds))
     assert done.rebuilt and found(index, "faktura") == {"/blogs/b"}
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 60
     return done
 
 
@@ -202,7 +202,7 @@ def failing(served: ModelServer, folder: Path, index: Path, script: Script | Non
         (Script(status=500), "unreachable", 18),
         (Script(status=429), "busy", 18),
         (Script(["Dette er ikke noe svar."]), "empty", 3),
-        (Script(["ord "] * 5_000), "cut", 3),
+        (Script(["ord " * 500] * 8), "cut", 3),
         (Script([STOVE], end="cut"), "cut", 3),
         (Script([STOVE], end="filter"), "filtered", 3),
         (Script([STOVE], end="hang"), "timeout", 3),
@@ -212,7 +212,7 @@ def failing(served: ModelServer, folder: Path, index: Path, script: Script | Non
 def test_a_model_that_fails_leaves_sections_without_questions(
     served: ModelServer, content: Writer, tmp_path: Path, script: Script | None, fault: str, requests: int
 ) -> None:
-    done = failing(served, content(FILES), tmp_path / "index", script, seconds=1.0)
+    done = failing(served, content(FILES), tmp_path / "index", script, 1.0 if fault == "timeout" else 20.0)
     assert (done.written.missing, done.written.fault, done.written.questions) == (3, fault, {})
     assert 0 < len(served.asked) <= requests
     mended = build([tmp_path / "content"], tmp_path / "index", EMBEDDER, enricher=enricher(served, Script([STOVE])))
@@ -256,7 +256,7 @@ def test_orders_and_fences_in_an_article_stay_data(served: ModelServer, content:
 # The command
 
 
-def command(content: Path, index: Path, url: str = "", **environment: str) -> list[str]:
+def command(content: Path, index: Path) -> list[str]:
     return [sys.executable, "-m", "corpus", "build", str(content), "--index", str(index), "--enrich"]
 
 

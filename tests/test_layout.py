@@ -43,7 +43,7 @@ OWNERS = {
     "limits": {"assistant.guards"},
     "gradio": {"assistant.ui", "assistant.insights"},
     "langchain_core": {"assistant.retrieve", "assistant.chat"},
-    "langchain": {"assistant.generate"},
+    "langchain": {"corpus.enrich"},
     "sqlalchemy": {"assistant.store"},
 }
 SLOW = {"torch", "sentence_transformers", "chromadb", "gradio"}  # seconds to import: inside functions only
