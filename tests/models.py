@@ -8,9 +8,9 @@ import json
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import uvicorn
@@ -30,6 +30,7 @@ class Script:
     fails: int = 0  # times that it answers with `status` before it answers as it should; 0: always
     after: "Script | None" = None  # what it does from the second time on
     times: int = 0  # that it was asked
+    speaks: Callable[[str], list[str]] | None = None  # what it says to a message, instead of `pieces`
 
 
 @dataclass
@@ -70,15 +71,15 @@ def _config(app: FastAPI, port: int) -> uvicorn.Config:
 def _app(served: ModelServer) -> FastAPI:
     app = FastAPI()
 
-    def turn(name: str) -> Script | Response:
-        script = served.scripts.get(name)
+    def turn(body: dict[str, Any]) -> Script | Response:
+        script = served.scripts.get(name := body["model"])
         if script is None:
             return JSONResponse({"error": {"message": f"model {name} not found", "code": "model_not_found"}}, 404)
         script.times += 1
         if script.after and script.times > 1:
             script = script.after
         if script.status == 200 or 0 < script.fails < script.times:
-            return script
+            return replace(script, pieces=script.speaks(body["messages"][-1]["content"])) if script.speaks else script
         return JSONResponse({"error": {"message": "no", "code": "no"}}, script.status, headers=dict(script.headers))
 
     async def said(script: Script) -> AsyncIterator[str]:
@@ -101,7 +102,7 @@ def _app(served: ModelServer) -> FastAPI:
     async def completions(request: Request) -> Response:
         body = await request.json()
         served.asked.append(body)
-        script = turn(body["model"])
+        script = turn(body)
         if isinstance(script, Response):
             return script
 
@@ -122,7 +123,7 @@ def _app(served: ModelServer) -> FastAPI:
     async def chat(request: Request) -> Response:
         body = await request.json()
         served.asked.append(body)
-        script = turn(body["model"])
+        script = turn(body)
         if isinstance(script, Response):
             return script
 

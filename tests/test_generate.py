@@ -4,6 +4,7 @@ import re
 import socket
 import statistics
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -22,6 +23,9 @@ from assistant.generate import Markers
 from assistant.question import Question
 from assistant.settings import Settings
 from assistant.types import Answer, Ask, Turn
+from eval import dataset
+from eval.dataset import Record
+from eval.run import InProcess, Judge, ask
 from tests.conftest import ROOT
 from tests.models import ModelServer, Script, model_server
 
@@ -260,6 +264,51 @@ def test_a_model_may_say_that_the_passages_do_not_answer(served: ModelServer, ta
 
 def test_what_an_insurance_does_not_cover_is_an_answer(served: ModelServer, talking: Assistant) -> None:
     assert fallback(play(served, talking, ["Arbeidsreisen er ikke dekket av forsikringen [1]."])) == instead("unsupported")
+
+
+class Copyist:
+    """A model that says what the articles' own words are, with the numbers of the passages they stand in."""
+
+    def __init__(self, plain: Assistant) -> None:
+        self._plain = plain
+        self.script = Script(speaks=self._said)
+
+    def _said(self, message: str) -> list[str]:
+        question = re.search(r"<spørsmål>(.*)</spørsmål>", message, re.DOTALL)
+        turns = re.findall(r"<(bruker|assistent)>(.*?)</\1>", message, re.DOTALL)
+        history = tuple(Turn("user" if who == "bruker" else "assistant", said) for who, said in turns)
+        answer = self._plain.ask(Ask(question[1] if question else "", history))
+        told = {int(number): " ".join(text.split()) for number, text in PASSAGE.findall(message)}
+        numbers = {
+            each.number: [n for n, text in told.items() if " ".join(each.quote.split()) in text][:1] for each in answer.citations
+        }
+        return [MARKER.sub(lambda found: "".join(f"[{n}]" for n in numbers[int(found[1])]), answer.answer)]
+
+
+class Asked(InProcess):
+    """An Assistant that is loaded already, as the measurements ask it."""
+
+    def __init__(self, assistant: Assistant) -> None:
+        self._assistant, self.base_url = assistant, ""
+
+
+def facts_and_cited(assistant: Assistant, records: Sequence[Record]) -> tuple[float, Counter[str]]:
+    """The share of questions answered with all facts and a right page, and by what ("extractive", the model's name)."""
+    rows = [Judge().score(ask(record, Asked(assistant))) for record in records]
+    return statistics.mean(row["scores"]["facts_and_cited"] for row in rows), Counter(row["answer"]["model"] for row in rows)
+
+
+def test_a_model_that_copies_the_articles_own_words_loses_nothing(
+    served: ModelServer, assistant: Assistant, talking: Assistant
+) -> None:
+    served.scripts["model"] = Copyist(assistant).script
+    records = [
+        each for each in dataset.read(ROOT / "eval" / "questions" / "shipped.jsonl") if each.answer_facts and each.gold_urls
+    ]
+    plain, _ = facts_and_cited(assistant, records[::8])
+    copied, models = facts_and_cited(talking, records[::8])
+    assert copied >= plain > 0.5
+    assert models["openai:model"] > models["extractive"]
 
 
 # What goes wrong: each ends in the articles' own words and a sentence that says why
