@@ -187,8 +187,9 @@ def test_a_start_keeps_the_questions_and_asks_no_model(
 
 
 def failing(served: ModelServer, folder: Path, index: Path, script: Script | None, seconds: float = 20.0) -> Summary:
+    asking = enricher(served, script, seconds)
     begun = time.monotonic()
-    done = build([folder], index, EMBEDDER, enricher=enricher(served, script, seconds))
+    done = build([folder], index, EMBEDDER, enricher=asking)
     assert done.rebuilt and found(index, "faktura") == {"/blogs/b"}
     assert time.monotonic() - begun < 60
     return done
