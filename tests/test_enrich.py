@@ -204,7 +204,7 @@ def failing(served: ModelServer, folder: Path, index: Path, script: Script | Non
         (Script(status=429), "busy", 18),
         (Script(["Dette er ikke noe svar."]), "empty", 3),
         (Script(["ord " * 500] * 8), "cut", 3),
-        (Script([STOVE], end="cut"), "cut", 3),
+        (Script([STOVE], end="cut"), "unreachable", 18),
         (Script([STOVE], end="filter"), "filtered", 3),
         (Script([STOVE], end="hang"), "timeout", 3),
     ],
