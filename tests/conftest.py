@@ -1,7 +1,17 @@
-"""What the tests share: small content trees, a real index over the shipped articles, and an Assistant that is loaded from it."""
+"""What the tests share: small content trees, a real index over the shipped articles, and an Assistant that is loaded from it;
+a real browser, and `python app.py` for it to open."""
 
-from collections.abc import Callable
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +21,10 @@ from assistant.settings import Settings
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 BLOG = SHARED / "blog" / "content"
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = ("no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking", "disable-sync")
+PATIENCE = 300  # seconds until a server is ready: it may have a thousand articles to read first
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 
 Writer = Callable[..., Path]
 
@@ -44,3 +58,53 @@ def assistant(settings: Settings) -> Assistant:
     loaded = Assistant(settings)
     loaded.load()
     return loaded
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, for one file of tests."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[f"--{flag}" for flag in FLAGS])
+        yield browser
+        browser.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def app(port: int, ready: str = "/api/ready", **environment: str) -> Iterator[str]:
+    """`python app.py` on a port, from when its address `ready` answers with success; gives its address."""
+    command = [sys.executable, "app.py", "--port", str(port)]
+    server = subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        _answering(server, f"http://127.0.0.1:{port}{ready}")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _answering(server: "subprocess.Popen[bytes]", url: str) -> None:
+    begun = time.perf_counter()
+    while server.poll() is None and time.perf_counter() - begun < PATIENCE:
+        with contextlib.suppress(OSError):
+            return urllib.request.urlopen(url, timeout=5).close()
+        time.sleep(0.2)
+    raise TimeoutError(url)
+
+
+def tabbed(page: Any, condition: str) -> None:
+    """Press Tab until the condition holds; a keyboard must get everywhere."""
+    for _ in range(200):
+        if page.evaluate(condition):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"no way by keyboard to {condition}")

@@ -1,16 +1,15 @@
 """No fault that axe finds, wide in light and narrow in dark: the chat empty and answered, the reader page, the widget."""
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.test_browser import address, browser
+from tests.conftest import needs_browser
+from tests.test_browser import address
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-__all__ = ["address", "browser"]  # the fixtures: the page of `python app.py`, and a browser to open it in
+pytestmark = needs_browser
+__all__ = ["address"]  # the fixture: the page of `python app.py`
 SCREENS = [(1280, 900, "light"), (390, 844, "dark")]
 
 

@@ -2,74 +2,25 @@
 
 import contextlib
 import io
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 
 from assistant.chat import Assistant
 from assistant.settings import Settings
-from assistant.types import Ask
-from eval.metrics import build_site
-from tests.conftest import BLOG, ROOT
+from tests.conftest import app, free_port, needs_browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = ("no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking", "disable-sync")
 MARKED = {"light": (255, 229, 138), "dark": (107, 86, 0)}  # the reader page's ::target-text, see web/reader.css
-OWN_MARK = (255, 0, 255)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def answering(url: str) -> None:
-    """Wait until the address answers with success."""
-    begun = time.perf_counter()
-    while time.perf_counter() - begun < 60:
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    raise TimeoutError(url)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[f"--{flag}" for flag in FLAGS])
-        yield browser
-        browser.close()
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
 def address(assistant: Assistant, settings: Settings) -> Iterator[str]:
     """The address of `python app.py`, over the shipped articles."""
-    port = free_port()
-    environment = {**os.environ, "HMS_INDEX": str(settings.index)}
-    command = [sys.executable, "app.py", "--port", str(port)]
-    server = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
-    answering(f"http://127.0.0.1:{port}/api/ready")
-    yield f"http://127.0.0.1:{port}"
-    server.terminate()
-    server.wait(20)
+    with app(free_port(), HMS_INDEX=str(settings.index)) as address:
+        yield address
 
 
 def highlighted(page: Any, words: str, colour: tuple[int, int, int]) -> bool:
@@ -165,21 +116,13 @@ def test_the_page_speaks_norwegian_whatever_the_browser_speaks(browser: Any, add
 
 
 def test_a_start_that_failed_is_told_on_the_page(browser: Any, tmp_path: Path) -> None:
-    port = free_port()
-    command = [sys.executable, "app.py", "--port", str(port), "--content", "finnes-ikke"]
-    server = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "HMS_INDEX": str(tmp_path / "index")}, stderr=subprocess.DEVNULL
-    )
-    try:
-        answering(f"http://127.0.0.1:{port}/api/health")
+    told = {"HMS_CONTENT": "finnes-ikke", "HMS_INDEX": str(tmp_path / "index")}
+    with app(free_port(), ready="/api/health", **told) as address:
         page = browser.new_page()
-        page.goto(f"http://127.0.0.1:{port}")
+        page.goto(address)
         page.locator("#status .failed").wait_for()
         assert "Artikkelmappen finnes-ikke finnes ikke" in page.locator("#status").inner_text()
         page.close()
-    finally:
-        server.terminate()
-        server.wait()
 
 
 def test_what_the_articles_do_not_say_names_the_nearest(browser: Any, address: str) -> None:
@@ -190,29 +133,3 @@ def test_what_the_articles_do_not_say_names_the_nearest(browser: Any, address: s
     page.locator("#source-list li a").first.wait_for()
     assert "Artiklene sier ikke noe om dette" in page.locator("#chat").inner_text()
     page.close()
-
-
-@pytest.mark.skipif(not BLOG.is_dir(), reason="needs the real blog")
-def test_on_the_real_blog_the_seed_question_opens_the_built_page_at_the_passage(browser: Any, tmp_path: Path) -> None:
-    site = build_site(BLOG, tmp_path / "site")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(site)))
-    Thread(target=server.serve_forever, daemon=True).start()
-    base = f"http://127.0.0.1:{server.server_port}"
-    assistant = Assistant(Settings(content=(BLOG,), index=tmp_path / "index", base_url=base))
-    assistant.load()
-    answer = assistant.ask(Ask("Hvilke paragrafer i arbeidsmiljøloven gjelder for HMS?"))
-    assert "§ 3-1 til § 3-6" in answer.answer
-    citation = next(each for each in answer.citations if each.quote.startswith("Arbeidsmiljøloven § 3-1 til § 3-6"))
-    assert citation.url.startswith(f"{base}/blogs/regnskap/hms/#")
-    page = browser.new_page()
-    page.goto(citation.url)
-    page.add_style_tag(content=f"::target-text {{ background: rgb{OWN_MARK} !important; }}")
-    assert highlighted(page, "Generelle krav til arbeidsmiljø", OWN_MARK)
-    page.close()
-    server.shutdown()
-    server.server_close()
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing."""

@@ -2,11 +2,7 @@
 
 import gzip
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,10 +13,8 @@ import pytest
 
 from assistant.chat import Assistant
 from assistant.settings import Settings
-from tests.conftest import ROOT
-from tests.test_browser import FLAGS, answering, free_port
+from tests.conftest import ROOT, app, free_port, needs_browser, tabbed
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 WIDGET = ROOT / "assistant" / "web" / "widget.js"
 POLICY = (
     "default-src 'none'; script-src {0}; connect-src {0}; style-src 'none'; base-uri 'none'; form-action 'none'; "
@@ -30,7 +24,6 @@ PAGE = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><meta n
 <title>Blogg</title></head><body><main><h1>Verneombud</h1>
 <p id="text">Verneombudet velges for to år om gangen, og skal ivareta arbeidstakernes interesser.</p></main>
 <script src="{origin}/widget.js" data-colour="#ffd700" data-position="left" defer></script></body></html>"""
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 
 
 def serve(handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
@@ -70,16 +63,6 @@ def blog(origin: str) -> ThreadingHTTPServer:
     return serve(Blog)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[f"--{flag}" for flag in FLAGS])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def page(browser: Any) -> Iterator[Any]:
     context = browser.new_context()
@@ -96,31 +79,11 @@ def page(browser: Any) -> Iterator[Any]:
 def real(assistant: Assistant, settings: Settings) -> Iterator[tuple[str, str]]:
     """The addresses of `python app.py` over the shipped articles, and of a site that may embed it."""
     port = free_port()
-    origin = f"http://127.0.0.1:{port}"
-    site = blog(origin)
-    environment = {
-        **os.environ,
-        "HMS_INDEX": str(settings.index),
-        "HMS_ALLOWED_ORIGINS": f"http://127.0.0.1:{site.server_port}",
-    }
-    command = [sys.executable, "app.py", "--port", str(port)]
-    server = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
-    try:
-        answering(f"{origin}/api/ready")
-        yield origin, f"http://127.0.0.1:{site.server_port}"
-    finally:
-        server.terminate()
-        server.wait(20)
-        stop(site)
-
-
-def tabbed(page: Any, condition: str) -> None:
-    """Press Tab until the condition holds; a keyboard must get everywhere."""
-    for _ in range(60):
-        if page.evaluate(condition):
-            return
-        page.keyboard.press("Tab")
-    raise AssertionError(f"no way by keyboard to {condition}")
+    site = blog(f"http://127.0.0.1:{port}")
+    allowed = f"http://127.0.0.1:{site.server_port}"
+    with app(port, HMS_INDEX=str(settings.index), HMS_ALLOWED_ORIGINS=allowed) as origin:
+        yield origin, allowed
+    stop(site)
 
 
 INSIDE = "document.querySelector('hms-assistent').shadowRoot"
