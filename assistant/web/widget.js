@@ -543,8 +543,16 @@ class Assistent extends HTMLElement {
       headers = {'Content-Type': 'application/json', ...headers};
       return await fetch(new URL(path, base), {method: 'POST', body, headers, signal, credentials: 'omit', cache: 'no-store'});
     } catch {
-      throw new Fault(navigator.onLine ? this.#text.unreachable : this.#text.offline); // a browser tells no more than that
+      throw new Fault(await this.#silence(signal));
     }
+  }
+
+  /** Why nothing came back. A browser shows a page that is not let in as little as one whose server is down; the script tells. */
+  async #silence(signal) {
+    const {offline, shut, unreachable} = this.#text;
+    if (!navigator.onLine) return offline;
+    if (this.#history.length) return unreachable; // it was let in before
+    return fetch(new URL('widget.js', base), {mode: 'no-cors', cache: 'no-store', signal}).then(() => shut, () => unreachable);
   }
 
   async #refusal(response) {
