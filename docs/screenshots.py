@@ -2,12 +2,14 @@
 
 usage: python -m docs.screenshots [--out FOLDER]
 
-Starts `python app.py` on a free port with an index of its own, asks in Chromium, and writes chat.png, chat-narrow.png,
-chat-dark.png, widget.png and widget-narrow.png. Knows the pages by what a reader sees; knows nothing of what is behind them.
+Starts `python app.py` on a free port with an index of its own, and the blog of tests/ beside it, asks in Chromium, and writes
+chat.png, chat-narrow.png, chat-dark.png, widget.png and widget-narrow.png. Knows the pages by what a reader sees; knows nothing
+of what is behind them.
 """
 
 import argparse
 import contextlib
+import io
 import shutil
 import tempfile
 import time
@@ -16,11 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from eval.bench import ROOT, server
+from eval.bench import ROOT, free_port, server
+from tests.blog import built, served
 
 PATIENCE = 120  # seconds until the index is built and the server is ready
 SETTLED = 800  # milliseconds in which the answer is scrolled into place and the fonts are drawn
 WIDE, NARROW = (1280, 900), (390, 844)  # a laptop and a telephone
+COLOURS = 256  # of a picture: these pages are flat, and a quarter of the size
+ARTICLES = ROOT / "corpus" / "articles"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--hide-scrollbars")
 
 
@@ -55,7 +60,7 @@ def _wait_until_ready(client: Any, begun: float) -> None:
     raise TimeoutError(f"«python app.py» ble ikke klar på {PATIENCE} sekunder; start den for hånd og se hva den sier.")
 
 
-def _taken(chromium: str, address: str, out: Path) -> Iterator[Path]:
+def _taken(chromium: str, chat: str, blog: str, out: Path) -> Iterator[Path]:
     """Take every picture; gives each file as it is written."""
     from playwright.sync_api import sync_playwright
 
@@ -68,14 +73,22 @@ def _taken(chromium: str, address: str, out: Path) -> Iterator[Path]:
             )
             page = context.new_page()
             page.set_default_timeout(30_000)
-            ask = _ask_the_chat if picture.page == "chat" else _ask_the_widget
-            ask(page, address)
+            if picture.page == "chat":
+                _ask_the_chat(page, chat)
+            else:
+                _ask_the_widget(page, blog)
             page.mouse.move(0, 0)  # nothing is drawn as if it were pointed at
             page.wait_for_timeout(SETTLED)
-            page.screenshot(path=out / picture.name, animations="disabled")
+            _keep(page.screenshot(animations="disabled"), out / picture.name)
             context.close()
             yield out / picture.name
         browser.close()
+
+
+def _keep(picture: bytes, file: Path) -> None:
+    from PIL import Image
+
+    Image.open(io.BytesIO(picture)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
 
 
 def _ask_the_chat(page: Any, address: str) -> None:
@@ -87,11 +100,23 @@ def _ask_the_chat(page: Any, address: str) -> None:
 
 
 def _ask_the_widget(page: Any, address: str) -> None:
-    page.goto(f"{address}/widget")
+    page.goto(f"{address}/blogs/regnskap/verneombud/")
     page.locator("hms-assistent .open").click()
     page.get_by_role("textbox").fill("Hvor lenge sitter verneombudet?")
     page.get_by_role("textbox").press("Enter")
     page.get_by_role("button", name="Ja, nyttig").wait_for()
+
+
+@contextlib.contextmanager
+def _pages(work: Path) -> Iterator[tuple[str, str]]:
+    """The addresses of the chat and of a blog that embeds it, both over the shipped articles."""
+    port = free_port()
+    blog = f"http://127.0.0.1:{port}"
+    with server([ARTICLES], work / "index", {"HMS_BASE_URL": blog, "HMS_ALLOWED_ORIGINS": blog}) as (_, client, begun):
+        chat = str(client.base_url).rstrip("/")
+        _wait_until_ready(client, begun)
+        with served(built(ARTICLES, work / "blog", blog, chat), port, chat):
+            yield chat, blog
 
 
 def main() -> None:
@@ -102,9 +127,8 @@ def main() -> None:
     if chromium is None:
         parser.exit(2, "Bildene tas i Chromium, som ikke finnes her; installer den (på Debian: apt install chromium).\n")
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, server([ROOT / "corpus" / "articles"], Path(folder)) as (_, client, begun):
-        _wait_until_ready(client, begun)
-        for file in _taken(chromium, str(client.base_url).rstrip("/"), out):
+    with tempfile.TemporaryDirectory() as folder, _pages(Path(folder)) as (chat, blog):
+        for file in _taken(chromium, chat, blog, out):
             print(file)
 
 

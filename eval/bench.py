@@ -184,14 +184,16 @@ def _serving(contents: Sequence[Path], index: Path, questions: Sequence[str], pr
 
 
 @contextlib.contextmanager
-def server(contents: Sequence[Path], index: Path) -> Iterator[tuple["subprocess.Popen[bytes]", "httpx.Client", float]]:
+def server(
+    contents: Sequence[Path], index: Path, settings: Mapping[str, str] | None = None
+) -> Iterator[tuple["subprocess.Popen[bytes]", "httpx.Client", float]]:
     """`python app.py` on a free port, a client for it, and when it was started; stopped at the end."""
     import httpx
 
-    port = _free_port()
+    port = free_port()
     told = {"HMS_CONTENT": ":".join(map(str, contents)), "HMS_INDEX": str(index), "HMS_HOST": "127.0.0.1", "HMS_PORT": str(port)}
     told |= {"HMS_RATE": "1000000", "HMS_DAILY": "1000000"}  # one client asks all there is
-    environment = _environment() | told
+    environment = _environment() | told | dict(settings or {})
     begun = time.perf_counter()
     process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=DEVNULL, stderr=DEVNULL)
     try:
@@ -235,7 +237,8 @@ def _resident(process: "subprocess.Popen[bytes]") -> int:
     return int(psutil.Process(process.pid).memory_info().rss)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nothing uses just now."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 

@@ -4,7 +4,6 @@ a real browser, and `python app.py` for it to open."""
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -69,12 +68,6 @@ def browser() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[f"--{flag}" for flag in FLAGS])
         yield browser
         browser.close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -22,9 +22,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from corpus.article import repair
+from eval.bench import free_port
 from eval.metrics import hugo, percentile
 from tests.blog import built, served
-from tests.conftest import BLOG, CHROMIUM, ROOT, app, free_port, tabbed
+from tests.conftest import BLOG, CHROMIUM, ROOT, app, tabbed
 
 REAL = BLOG.is_dir() and not __import__("os").environ.get("SHIP")
 CONTENT = BLOG if REAL else ROOT / "corpus" / "articles"
@@ -121,7 +122,7 @@ WORDS = """() => {
   while (texts.nextNode()) for (const found of texts.currentNode.data.matchAll(/\\S+/g)) {
     range.setStart(texts.currentNode, found.index);
     range.setEnd(texts.currentNode, found.index + found[0].length);
-    const {left, top, right, bottom} = range.getClientRects()[0];
+    const {left, top, right, bottom} = range.getClientRects()[0] ?? {};
     if (left >= 0 && top >= 0 && right <= innerWidth && bottom <= innerHeight) words.push([found[0], [left, top, right, bottom]]);
   }
   return words;

@@ -10,7 +10,8 @@ import pytest
 
 from assistant.chat import Assistant
 from assistant.settings import Settings
-from tests.conftest import app, free_port, needs_browser
+from eval.bench import free_port
+from tests.conftest import app, needs_browser
 
 MARKED = {"light": (255, 229, 138), "dark": (107, 86, 0)}  # the reader page's ::target-text, see web/reader.css
 pytestmark = needs_browser

@@ -13,7 +13,8 @@ import pytest
 
 from assistant.chat import Assistant
 from assistant.settings import Settings
-from tests.conftest import ROOT, app, free_port, needs_browser, tabbed
+from eval.bench import free_port
+from tests.conftest import ROOT, app, needs_browser, tabbed
 
 WIDGET = ROOT / "assistant" / "web" / "widget.js"
 POLICY = (
