@@ -92,9 +92,10 @@ const STYLE = `
 * { box-sizing: border-box; }
 [hidden] { display: none !important; }
 .root, dialog { font: 1em/1.5 system-ui, sans-serif; color: var(--ink); color-scheme: light dark; text-align: left; }
-.root { display: flex; flex-direction: column; gap: 8px; align-items: flex-end; user-select: none; }
+.root { user-select: none; }
+.offer { position: absolute; bottom: calc(100% + 8px); right: 0; white-space: nowrap; }
 .root:has(~ dialog[open]) { visibility: hidden; }
-:host([data-position=left]) .root { align-items: flex-start; }
+:host([data-position=left]) .offer { right: auto; left: 0; }
 button, textarea { font: inherit; color: inherit; margin: 0; }
 button, .button { min-height: 2.25em; min-width: 2.25em; padding: .3em .75em; border: 1px solid var(--edge); border-radius: 1.2em;
   background: var(--paper); color: var(--ink); cursor: pointer; text-align: left; text-decoration: none; }
@@ -148,9 +149,10 @@ a.mark:hover { background: var(--accent); color: var(--paper); }
 .down svg { transform: rotate(180deg); }
 .fault { border: 1px solid var(--edge); border-left: 4px solid #c33; border-radius: 6px; padding: .45em .65em; }
 .fault button { margin-top: .4em; display: block; }
-footer { padding: .6em 1em .4em; border-top: 1px solid var(--line); }
-.status { display: flex; justify-content: space-between; align-items: center; gap: .5em; margin-bottom: .4em;
-  font-size: .9375em; }
+.log[aria-busy] { padding-bottom: 3.5em; }
+footer { position: relative; padding: .6em 1em .4em; border-top: 1px solid var(--line); }
+.status { position: absolute; inset: auto 0 100%; display: flex; justify-content: space-between; align-items: center;
+  padding: .3em 1em; background: var(--paper); border-top: 1px solid var(--line); font-size: .9375em; }
 label { display: block; margin-bottom: .3em; font-size: .875em; color: var(--quiet); }
 .ask { display: flex; gap: .5em; align-items: flex-end; }
 textarea { flex: 1; min-width: 0; min-height: 2.6em; max-height: 8em; field-sizing: content; resize: none; padding: .5em .65em;
@@ -311,7 +313,8 @@ class Assistent extends HTMLElement {
     this.#root = this.attachShadow({mode: 'open'});
     this.#root.adoptedStyleSheets = [STYLE, fill(colour)].filter(Boolean).map(sheet);
     const keep = event => event.preventDefault(); // pressing must not unmark the page's text
-    this.#offer = make('button', {type: 'button', hidden: '', mousedown: keep, click: () => this.#about()}, this.#text.marked);
+    this.#offer = make('button', {type: 'button', class: 'offer', hidden: '', mousedown: keep, click: () => this.#about()},
+      this.#text.marked);
     this.#opener = make('button', {type: 'button', class: 'open fill', 'aria-haspopup': 'dialog', 'aria-expanded': 'false',
       mousedown: keep, click: () => this.open()}, icon(SPEAK), this.#text.open);
     this.#root.append(make('div', {class: 'root', lang: this.lang}, this.#offer, this.#opener));
