@@ -65,16 +65,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     work = tmp_path_factory.mktemp("blog")
     ports = [free_port() for _ in range(3)]
     blog, bare, assistant = (f"http://127.0.0.1:{port}" for port in ports)
-    settings = {
-        "HMS_CONTENT": str(CONTENT),
-        "HMS_INDEX": str(work / "index"),
-        "HMS_BASE_URL": blog,
-        "HMS_RATE": "10000",
-    }
+    settings = {"HMS_CONTENT": str(CONTENT), "HMS_INDEX": str(work / "index"), "HMS_RATE": "10000"}
+    settings |= {"HMS_BASE_URL": blog, "HMS_ALLOWED_ORIGINS": blog}
     with ExitStack() as sites, ExitStack() as running:
         sites.enter_context(served(built(CONTENT, work / "blog", blog, assistant), ports[0], assistant))
         sites.enter_context(served(built(CONTENT, work / "bare", bare, ""), ports[1], ""))
-        place = Place(blog, bare, assistant, {**settings, "HMS_ALLOWED_ORIGINS": blog}, running)
+        place = Place(blog, bare, assistant, settings, running)
         place.start()
         yield place
 

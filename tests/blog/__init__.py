@@ -38,8 +38,10 @@ def served(folder: Path, port: int, assistant: str) -> Iterator[None]:
     handler = partial(_Handler, directory=str(folder), policy=POLICY.format(assistant or "'none'"))
     with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        yield
-        server.shutdown()
+        try:
+            yield
+        finally:
+            server.shutdown()
 
 
 class _Handler(SimpleHTTPRequestHandler):
