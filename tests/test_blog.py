@@ -234,7 +234,7 @@ def test_a_narrow_screen_and_a_reader_who_zooms_get_all_of_it(
 
 def test_what_the_articles_do_not_say_leads_to_the_nearest_articles_of_the_blog(browser: Any, place: Place) -> None:
     with reading(browser, place) as page:
-        ask(page, "Hvor mange dager pappapermisjon får vi på månen?")
+        ask(page, "Hvem vant fotballkampen i går?")
         links = page.locator("article .links a")
         links.first.wait_for()
         assert "Artiklene sier ikke noe om dette" in page.get_by_role("log").inner_text()
@@ -242,7 +242,7 @@ def test_what_the_articles_do_not_say_leads_to_the_nearest_articles_of_the_blog(
         for link in links.all():
             with page.context.expect_page() as opened:
                 link.click()
-            assert opened.value.locator("h1").inner_text() == link.inner_text()
+            assert spelled(repair(opened.value.locator("h1").inner_text())) == spelled(link.inner_text())
             opened.value.close()
 
 
