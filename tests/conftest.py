@@ -89,7 +89,8 @@ def _answering(server: "subprocess.Popen[bytes]", url: str) -> None:
     begun = time.perf_counter()
     while server.poll() is None and time.perf_counter() - begun < PATIENCE:
         with contextlib.suppress(OSError):
-            return urllib.request.urlopen(url, timeout=5).close()
+            urllib.request.urlopen(url, timeout=5).close()
+            return
         time.sleep(0.2)
     raise TimeoutError(url)
 

@@ -130,7 +130,7 @@ def highlighted(page: Any) -> list[str]:
     image = Image.open(io.BytesIO(page.screenshot(scale="css", caret="initial"))).convert("RGB")
     drawn = []
     for word, box in page.evaluate(WORDS):
-        colours = {colour: count for count, colour in image.crop([round(side) for side in box]).getcolors(1 << 16) or []}
+        colours = {colour: count for count, colour in image.crop(tuple(map(round, box))).getcolors(1 << 16) or []}
         drawn += [word] if colours.get(TARGET, 0) > 0.4 * sum(colours.values()) else []
     return spelled(repair(" ".join(drawn)))
 
@@ -215,7 +215,7 @@ def ratings(place: Place) -> list[dict[str, str]]:
 def test_a_narrow_screen_and_a_reader_who_zooms_get_all_of_it(
     browser: Any, place: Place, width: int, height: int, zoom: int
 ) -> None:
-    screen = {"viewport": {"width": width, "height": height}, "device_scale_factor": zoom}
+    screen: dict[str, Any] = {"viewport": {"width": width, "height": height}, "device_scale_factor": zoom}
     with reading(browser, place, **screen) as page:
         page.locator("hms-assistent .open").click()
         page.get_by_role("textbox").fill(ASKED)
@@ -369,7 +369,7 @@ def load(browser: Any, address: str) -> float:
 
 
 def test_the_page_loads_as_fast_as_without_it(browser: Any, place: Place) -> None:
-    added = []
+    added: list[float] = []
     while len(added) < ROUNDS and min(added, default=MOST_LOAD + 1) > MOST_LOAD:
         pairs = [(load(browser, place.bare + ARTICLE), load(browser, place.blog + ARTICLE)) for _ in range(LOADS)]
         without, within = (statistics.median(times) for times in zip(*pairs, strict=True))
@@ -392,7 +392,7 @@ STOPWATCH = """log => {
 def test_the_first_words_of_an_answer_are_there_at_once(browser: Any, place: Place) -> None:
     rows = map(json.loads, QUESTIONS.read_text("utf-8").splitlines())
     questions = [row["question"] for row in rows if not row["turns"] and row["expect"] == "answer" and row["lang"] == "nb"]
-    medians = []
+    medians: list[float] = []
     while len(medians) < ROUNDS and min(medians, default=MOST_ANSWER + 1) > MOST_ANSWER:
         with reading(browser, place) as page:
             times = first_words(page, questions[:: len(questions) // ANSWERS][:ANSWERS])

@@ -25,7 +25,8 @@ from assistant.settings import Settings
 from assistant.types import Answer, Ask, Turn
 from eval import dataset
 from eval.dataset import Record
-from eval.run import InProcess, Judge, ask
+from eval.metrics import Judge
+from eval.run import InProcess, ask
 from tests.conftest import ROOT
 from tests.models import ModelServer, Script, model_server
 
