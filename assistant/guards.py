@@ -5,6 +5,7 @@ Knows HTTP and how its errors are told: everything is one Norwegian sentence in 
 traces, paths and secrets never leave the process. Knows nothing of answers.
 """
 
+import asyncio
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,6 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse, Response
@@ -27,8 +27,10 @@ from assistant.settings import Settings
 OURS = ("api", "lest", "web", "widget", "widget.js")  # first parts of the addresses that are served here; the chat has the rest
 MAX_BODY = 64 * 1024  # bytes
 MAX_CHAT_BODY = 1024 * 1024  # bytes; the chat sends its whole conversation, links and all, with every question
+BODY_SECONDS = 15  # that a request's whole body may take to come
 # What the chat page calls. Gradio brings more that nobody here needs: uploads without a limit, a file server, a proxy.
 GRADIO = ("queue", "heartbeat", "startup-events", "app_id", "cancel", "reset")
+SHUT = ("login", "logout", "monitoring", "pwa_icon")  # more of Gradio's, at the root
 SHUT_CSP = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 # The page that shows the widget: the same, with its script, and what that asks.
 WIDGET_CSP = f"{SHUT_CSP}; script-src 'self'; connect-src 'self'"
@@ -46,6 +48,7 @@ TOLD = {  # HTTP status → code, sentence
     403: ("forbidden", "Adressen «{path}» er ikke åpen herfra; et nettsted slippes til med HMS_ALLOWED_ORIGINS."),
     404: ("not_found", "Det finnes ingenting på adressen «{path}»; API-et er beskrevet i /openapi.json."),
     405: ("method_not_allowed", "Adressen «{path}» tar ikke imot {method}; se /openapi.json."),
+    408: ("too_slow", "Forespørselen kom ikke fram i tide; send den på nytt."),
     413: ("too_large", "Forespørselen til «{path}» er større enn {detail}; send et kortere spørsmål eller begynn en ny samtale."),
     422: ("invalid_value", "Forespørselen til «{path}» har et felt som mangler eller er feil; se /openapi.json."),
     429: ("too_many", "Det kom mange forespørsler herfra på kort tid; prøv igjen om {detail}."),
@@ -91,9 +94,16 @@ def refused(scope: Scope, status: int, detail: str = "", headers: Mapping[str, s
     return JSONResponse(Fault(status, code, sentence.format(**told)).body, status, headers=headers)
 
 
-def around(app: Starlette, settings: Settings) -> ASGIApp:
+def unread(status: int) -> Response:
+    """The reply to a request of which not even the address could be read."""
+    reply = refused({"path": "(ukjent)", "method": "metoden"}, status, headers={"Connection": "close"})
+    reply.raw_headers += _headers("", "api")
+    return reply
+
+
+def around(app: Starlette, settings: Settings, meter: "Meter") -> ASGIApp:
     """The app with all that stands around it, from outside: headers, whose page asks, how large it is, how many there were."""
-    app.add_middleware(_Limits, settings)
+    app.add_middleware(_Limits, meter)
     app.add_middleware(GZipMiddleware, minimum_size=1_000)  # streams of events are left as they are
     # Outside the limits, so that a site that may ask can read those refusals too. Gradio, which would let any site read the chat,
     # leaves it to this one.
@@ -108,7 +118,7 @@ def around(app: Starlette, settings: Settings) -> ASGIApp:
 
 
 class _Guard:
-    """Outermost: headers on every reply, closed doors, and no questions from other sites' pages."""
+    """Outermost: headers on every reply, closed doors, and nothing sent by other sites' pages."""
 
     def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
         self.app, self.origins = app, origins
@@ -118,54 +128,75 @@ class _Guard:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         first, second = _parts(scope)
-        guarded = _with_headers(send, scope["path"], first)
-        if first == "gradio_api" and second not in GRADIO:
+        headers, guarded = Headers(scope=scope), _with_headers(send, scope["path"], first)
+        if "content-length" in headers and "transfer-encoding" in headers:  # a proxy may end the body at the other of the two
+            return await refused(scope, 400, headers={"Connection": "close"})(scope, receive, guarded)
+        if first in SHUT or (first == "gradio_api" and second not in GRADIO):
             return await refused(scope, 404)(scope, receive, guarded)
-        if first == "api" and scope["method"] in ("POST", "OPTIONS") and self._foreign(Headers(scope=scope)):
+        if scope["method"] not in ("GET", "HEAD") and self._foreign(headers, self.origins if first == "api" else ()):
             return await refused(scope, 403)(scope, receive, guarded)
         if first in OURS and scope["method"] == "HEAD":  # answered as GET; the server sends no body for it
             scope = {**scope, "method": "GET"}
         await self.app(scope, receive, guarded)
 
-    def _foreign(self, headers: Headers) -> bool:
+    def _foreign(self, headers: Headers, origins: Sequence[str]) -> bool:
         """Whether a page of another site sends this, one that may not. What is no browser names no page."""
         host = headers.get("host", "")
-        known = {f"http://{host}", f"https://{host}", *self.origins}  # which of the two, only a proxy before us may know
+        known = {f"http://{host}", f"https://{host}", *origins}  # which of the two, only a proxy before us may know
         return not known.issuperset(headers.getlist("origin"))
 
 
-class _Limits:
-    """How large a request may be, and how many of them a client may send."""
+class Meter:
+    """How many questions, and how many ratings, a client may send a minute and a day."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self.app = app
+    def __init__(self, settings: Settings) -> None:
         self.proxies = [ip_network(each) for each in settings.trusted_proxies]
         self.rates = (RateLimitItemPerMinute(settings.rate), RateLimitItemPerDay(settings.daily))
         self.limiter = MovingWindowRateLimiter(MemoryStorage())
 
+    def wait(self, counted: str, scope: Scope) -> int:
+        """Seconds until there may be one more; 0 when it may be now, and then it is counted."""
+        whose = (counted, client(scope, self.proxies))
+        for rate in self.rates:
+            if not self.limiter.hit(rate, *whose):
+                return max(1, math.ceil(self.limiter.get_window_stats(rate, *whose).reset_time - time.time()))
+        return 0
+
+    def refusal(self, scope: Scope) -> str:
+        """What a question in the chat is answered with when it is one too many; else "", and it is counted."""
+        wait = self.wait("questions", scope)
+        return TOLD[429][1].format(detail=_duration(wait)) if wait else ""
+
+
+class _Limits:
+    """How large a request may be, how long it may take to come, and how many of them a client may send."""
+
+    def __init__(self, app: ASGIApp, meter: Meter) -> None:
+        self.app, self.meter = app, meter
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on when it is within the limits."""
+        """Pass the request on when it is within the limits; nothing is read, parsed or counted of one that is not."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         most = MAX_BODY if _parts(scope)[0] in OURS else MAX_CHAT_BODY
         length = Headers(scope=scope).get("content-length", "")
         if length.isdecimal() and int(length[:12]) > most:
             return await refused(scope, 413, _kib(most))(scope, receive, send)
+        try:
+            body = await asyncio.wait_for(_whole(receive, most), BODY_SECONDS)
+        except TimeoutError:
+            return await refused(scope, 408, headers={"Connection": "close"})(scope, receive, send)
+        if len(body) > most:
+            return await refused(scope, 413, _kib(most))(scope, receive, send)
         counted = COUNTED.get(scope["path"]) if scope["method"] == "POST" else None
-        if counted and (wait := self._wait(counted, client(scope, self.proxies))):
+        if counted and (wait := self.meter.wait(counted, scope)):
             return await refused(scope, 429, _duration(wait), {"Retry-After": str(wait)})(scope, receive, send)
-        await self.app(scope, _limited(receive, most), send)
-
-    def _wait(self, *whose: str) -> int:
-        """Seconds until there may be one more; 0 when it may be now, and then it is counted."""
-        for rate in self.rates:
-            if not self.limiter.hit(rate, *whose):
-                return max(1, math.ceil(self.limiter.get_window_stats(rate, *whose).reset_time - time.time()))
-        return 0
+        await self.app(scope, _again(body, receive), send)
 
 
 def client(scope: Scope, proxies: Sequence[IPv4Network | IPv6Network]) -> str:
-    """The address of whoever asks: the peer's, or when that is a trusted proxy, the last that such a one was asked from."""
+    """Whoever asks: the peer, or when that is a trusted proxy, the last that such a one was asked from. An address; of IPv6 the
+    network that one subscriber has, for there are more addresses in it than could be counted."""
     peer: str = (scope.get("client") or ("",))[0]
     address = _address(peer)
     for told in reversed(",".join(Headers(scope=scope).getlist("x-forwarded-for")).split(",")):
@@ -173,7 +204,7 @@ def client(scope: Scope, proxies: Sequence[IPv4Network | IPv6Network]) -> str:
         if address is None or further is None or not any(address in network for network in proxies):
             break
         address = further
-    return str(address or peer)
+    return str(ip_network((address, 64), strict=False) if isinstance(address, IPv6Address) else address or peer)
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
@@ -210,8 +241,17 @@ def _parts(scope: Scope) -> tuple[str, str]:
 
 
 def _with_headers(send: Send, path: str, first: str) -> Send:
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *_headers(path, first)]
+        await send(message)
+
+    return sent
+
+
+def _headers(path: str, first: str) -> list[tuple[bytes, bytes]]:
     policy = WIDGET_CSP if path == "/widget" else SHUT_CSP if first in OURS else CHAT_CSP
-    extra = [
+    return [
         (b"content-security-policy", policy.encode()),
         (b"x-content-type-options", b"nosniff"),
         (b"referrer-policy", b"strict-origin-when-cross-origin"),
@@ -219,24 +259,22 @@ def _with_headers(send: Send, path: str, first: str) -> Send:
         (b"cross-origin-resource-policy", b"cross-origin" if path == "/widget.js" else b"same-origin"),
     ]
 
-    async def sent(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *extra]
-        await send(message)
 
-    return sent
+async def _whole(receive: Receive, most: int) -> bytes:
+    """A request's body, whatever length it said it has; read no further than where it has grown past `most` bytes."""
+    body, more = b"", True
+    while more and len(body) <= most:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)  # and when the sender is gone there is no more
+    return body
 
 
-def _limited(receive: Receive, most: int) -> Receive:
-    """The same body, stopped where it has grown past `most` bytes, whatever length it said it has."""
-    size = 0
+def _again(body: bytes, receive: Receive) -> Receive:
+    """A body that has been read, to be read once more; after it comes what comes."""
+    bodies: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def received() -> Message:
-        nonlocal size
-        message = await receive()
-        size += len(message.get("body", b""))
-        if size > most:
-            raise HTTPException(413, _kib(most))
-        return message
+        return bodies.pop() if bodies else await receive()
 
     return received

@@ -4,6 +4,7 @@ Knows HTTP; knows nothing of how an answer comes about. Everything a reader can 
 `{"error": {"code", "message", "field"?}}`; stack traces, paths and secrets never leave the process.
 """
 
+import asyncio
 import errno
 import json
 import logging
@@ -11,11 +12,14 @@ import socket
 from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import asdict
 from html import escape
+from http import HTTPStatus
 from pathlib import Path
 from string import Template
 from typing import Any, get_args
 
+import h11
 import uvicorn
+import yaml
 from fastapi import FastAPI, Request
 from fastapi.exceptions import HTTPException as FastAPIHTTPException
 from fastapi.exceptions import RequestValidationError
@@ -24,10 +28,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from assistant import HmsError, NotReadyError
 from assistant.chat import Assistant
-from assistant.guards import OURS, Fault, around, fault, refused, short
+from assistant.guards import OURS, Fault, Meter, around, fault, refused, short, unread
 from assistant.settings import Settings
 from assistant.types import Answer, Ask, Audience, Citation, Event, Feedback, Turn
 from assistant.ui import day, mount
@@ -36,19 +41,13 @@ log = logging.getLogger(__name__)
 WEB = Path(__file__).resolve().parent / "web"
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 MAX_RESULTS = 50
+HEAD_SECONDS = 10  # that a request's head may take to come, and an idle connection may last
+HEAD_BYTES = 16 * 1024
+READ_SECONDS = 20  # without reading, after which a reader is taken to be gone
 GRACE = 3  # seconds to finish in when stopped: an open page would hold its connection, and the server, for as long as it is open
-CONTENT = {"role": {"enum": ["user", "assistant"]}, "content": {"type": "string", "maxLength": 4000}}
-ASKED = {  # the fields of a request, for OpenAPI
-    "question": {"type": "string", "maxLength": 2000},
-    "history": {"type": "array", "maxItems": 20, "items": {"type": "object", "properties": CONTENT, "required": [*CONTENT]}},
-    "role": {"enum": get_args(Audience)},
-    "page": {"type": "string", "description": "path of the page that is being read"},
-}
 SAID = {"answer_id": (1, 100), "reason": (0, 200), "comment": (0, 1000)}  # of an answer: how many characters
-RATED = {"rating": {"enum": ["up", "down"]}} | {
-    name: {"type": "string", "minLength": least, "maxLength": most} for name, (least, most) in SAID.items()
-}
-LIMIT = {"limit": {"type": "integer", "minimum": 1, "maximum": MAX_RESULTS, "default": 10}}
+# Requests and errors, for OpenAPI.
+API: dict[str, Any] = yaml.safe_load((Path(__file__).resolve().parent / "api.yaml").read_text("utf-8"))
 
 
 def create_app(assistant: Assistant) -> ASGIApp:
@@ -58,24 +57,86 @@ def create_app(assistant: Assistant) -> ASGIApp:
     _pages(app, assistant)
     _last_resort(app)
     _error_handlers(app)
-    mounted: FastAPI = mount(app, assistant)
+    meter = Meter(assistant.settings)  # one for all doors: who asks in the chat has so much less to ask elsewhere
+    mounted: FastAPI = mount(app, assistant, meter.refusal)
     for route in mounted.routes:  # the chat's own app answers for what nothing else does, so it must speak as we do
         if isinstance(route, Mount) and isinstance(route.app, FastAPI):
             _error_handlers(route.app)
-    return around(mounted, assistant.settings)
+    return around(mounted, assistant.settings, meter)
 
 
 def serve(assistant: Assistant, settings: Settings) -> None:
     """Serve until stopped; the page is up at once and the index is loaded behind it. Raises HmsError when the port is taken."""
     _check_port(settings)
     assistant.start()
+    uvicorn.Server(configured(create_app(assistant), settings)).run()
+
+
+def configured(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    """How the app is served."""
     # "info" tells where the page is; what people ask belongs in no log.
-    app = create_app(assistant)
     quiet: dict[str, Any] = {"log_level": "info", "access_log": False, "server_header": False}
     proxies = list(settings.trusted_proxies)  # else uvicorn would believe whoever runs on this machine
-    uvicorn.run(
-        app, host=settings.host, port=settings.port, timeout_graceful_shutdown=GRACE, forwarded_allow_ips=proxies, **quiet
-    )
+    patience: dict[str, Any] = {"http": _Connection, "h11_max_incomplete_event_size": HEAD_BYTES, "ws": "none"}
+    patience |= {"timeout_graceful_shutdown": GRACE}
+    return uvicorn.Config(app, settings.host, settings.port, forwarded_allow_ips=proxies, **quiet, **patience)
+
+
+class _Connection(H11Protocol):
+    """uvicorn's, which would wait for ever: here it ends with whoever sends no whole head of a request, or reads no reply."""
+
+    idle: asyncio.TimerHandle | None = None
+    unread: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        for timer in filter(None, (self.idle, self.unread)):
+            timer.cancel()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.unread = self.loop.call_later(READ_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.unread:
+            self.unread.cancel()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP: told in the one shape of our errors, not in uvicorn's."""
+        self._turn_away(400)
+
+    def _wait(self) -> None:
+        if self.idle:
+            self.idle.cancel()
+        self.idle = self.loop.call_later(HEAD_SECONDS, self._late)
+
+    def _late(self) -> None:
+        if self.cycle and not self.cycle.response_complete:
+            return  # a request is being answered; the wait begins anew after it
+        if self.conn.our_state is h11.IDLE and self.conn.trailing_data[0]:
+            self._turn_away(408)
+        else:
+            self.transport.abort()
+
+    def _turn_away(self, status: int) -> None:
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            reply = unread(status)
+            head = h11.Response(status_code=status, headers=reply.raw_headers, reason=HTTPStatus(status).phrase.encode())
+            for event in (head, h11.Data(data=bytes(reply.body)), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        if self.cycle:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.close()
 
 
 def _check_port(settings: Settings) -> None:
@@ -97,7 +158,7 @@ def _check_port(settings: Settings) -> None:
 
 def _routes(app: FastAPI, assistant: Assistant) -> None:
     @app.post("/api/ask", summary="Answer a question; server-sent events with Accept: text/event-stream",
-              response_model=Answer, openapi_extra=_body(ASKED, "question"))  # fmt: skip
+              response_model=Answer, openapi_extra=API["ask"])  # fmt: skip
     async def ask(request: Request) -> Response:
         question = _ask(await _fields(request))
         if "text/event-stream" not in request.headers.get("accept", ""):
@@ -106,7 +167,7 @@ def _routes(app: FastAPI, assistant: Assistant) -> None:
         assistant.manifest()  # "not ready" is a status of its own; the stream itself would tell too late for one
         return StreamingResponse(_sse(events), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
-    @app.post("/api/search", summary="The best passages for a question", openapi_extra=_body(ASKED | LIMIT, "question"))
+    @app.post("/api/search", summary="The best passages for a question", openapi_extra=API["search"])
     async def search(request: Request) -> Response:
         fields = await _fields(request)
         limit = fields.get("limit", 10)
@@ -116,8 +177,7 @@ def _routes(app: FastAPI, assistant: Assistant) -> None:
             )
         return JSONResponse({"passages": await run_in_threadpool(assistant.search, _ask(fields), limit)})
 
-    @app.post("/api/feedback", summary="What a reader thinks of an answer", status_code=204,
-              openapi_extra=_body(RATED, "answer_id", "rating"))  # fmt: skip
+    @app.post("/api/feedback", summary="What a reader thinks of an answer", status_code=204, openapi_extra=API["feedback"])
     async def feedback(request: Request) -> Response:
         await run_in_threadpool(assistant.rate, _rating(await _fields(request)))
         return Response(status_code=204)
@@ -126,7 +186,7 @@ def _routes(app: FastAPI, assistant: Assistant) -> None:
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.get("/api/ready", summary="Index and model are loaded, with the manifest")
+    @app.get("/api/ready", summary="Index and model are loaded, with the manifest", openapi_extra=API["ready"])
     async def ready() -> dict[str, object]:
         return {"status": "ready", "manifest": assistant.manifest()}
 
@@ -134,7 +194,7 @@ def _routes(app: FastAPI, assistant: Assistant) -> None:
 def _pages(app: FastAPI, assistant: Assistant) -> None:
     """What a browser opens or loads."""
 
-    @app.get("/lest/{path:path}", response_class=HTMLResponse, summary="The reader page of an article")
+    @app.get("/lest/{path:path}", response_class=HTMLResponse, summary="The reader page of an article", **API["lest"])
     async def lest(path: str) -> Response:
         try:
             page = await run_in_threadpool(assistant.page, "/" + path.strip("/"))
@@ -177,12 +237,6 @@ def _last_resort(app: FastAPI) -> None:
     for part in OURS:
         for path in (f"/{part}", f"/{part}/{{rest:path}}"):
             app.add_route(path, nothing, METHODS, include_in_schema=False)
-
-
-def _body(properties: dict[str, Any], *required: str) -> dict[str, Any]:
-    """A request's body for OpenAPI."""
-    schema = {"type": "object", "required": required, "properties": properties}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 async def _fields(request: Request) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Knows how an Answer is shown; knows nothing of how it comes about. Everything fr
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from html import escape
 from itertools import groupby
@@ -28,13 +28,14 @@ WORDS_A_STEP = 6  # of a streamed answer; single words flicker
 
 Message = dict[str, Any]
 Shown = tuple[Any, ...]  # values of the outputs, in the order of `_outputs`
+Refusal = Callable[[Any], str]  # an ASGI scope → why its question is not answered, "" when it is
 
 
-def mount(app: Any, assistant: "Assistant") -> Any:
-    """The app with the chat page at `/`."""
+def mount(app: Any, assistant: "Assistant", refusal: Refusal) -> Any:
+    """The app with the chat page at `/`; `refusal` is told of every question's request."""
     import gradio as gr
 
-    page = build(assistant)
+    page = build(assistant, refusal)
     return gr.mount_gradio_app(
         app,
         page,
@@ -52,7 +53,7 @@ def mount(app: Any, assistant: "Assistant") -> Any:
     )
 
 
-def build(assistant: "Assistant") -> Any:
+def build(assistant: "Assistant", refusal: Refusal) -> Any:
     """The Gradio page."""
     import gradio as gr
 
@@ -81,8 +82,8 @@ def build(assistant: "Assistant") -> Any:
 
         outputs = [box, chat, sources, *suggestions]
 
-        def answer(question: str, history: list[Message]) -> Iterator[Shown]:
-            yield from converse(assistant, question, history or [])
+        def answer(question: str, history: list[Message], request: gr.Request) -> Iterator[Shown]:
+            yield from converse(assistant, question, history or [], refusal(request.request.scope))
 
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         listen: dict[str, Any] = {"fn": answer, "outputs": outputs, "concurrency_limit": AT_ONCE, **quiet}
@@ -99,10 +100,13 @@ def build(assistant: "Assistant") -> Any:
     return page.queue(api_open=False, default_concurrency_limit=AT_ONCE)
 
 
-def converse(assistant: "Assistant", question: str, history: list[Message]) -> Iterator[Shown]:
-    """What the page shows while a question is answered, step by step."""
+def converse(assistant: "Assistant", question: str, history: list[Message], refusal: str = "") -> Iterator[Shown]:
+    """What the page shows while a question is answered, step by step; with a `refusal`, that it is not."""
     before = _turns(history)
     history = [*history, {"role": "user", "content": question}]
+    if refusal:
+        yield (question, [*history, _said(refusal)], NO_SOURCES, *_suggest(phrases.EXAMPLES))
+        return
     wait = _said(f"{phrases.SEARCHING['nb']} …")
     yield ("", [*history, wait], NO_SOURCES, *_suggest(()))
     text, steps = "", 0

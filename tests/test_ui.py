@@ -57,7 +57,7 @@ def test_gradios_messages_are_read_as_turns(assistant: Assistant) -> None:
 
 
 def test_the_page_can_be_built_before_the_index_is_there(settings: Settings) -> None:
-    assert build(Assistant(settings)).title == "HMS-assistenten"
+    assert build(Assistant(settings), lambda scope: "").title == "HMS-assistenten"
 
 
 def test_a_question_before_the_index_is_there_is_answered_with_what_is_being_waited_for(settings: Settings) -> None:
