@@ -27,10 +27,13 @@ from assistant.settings import Settings
 OURS = ("api", "lest", "web", "widget", "widget.js")  # first parts of the addresses that are served here; the chat has the rest
 MAX_BODY = 64 * 1024  # bytes
 MAX_CHAT_BODY = 1024 * 1024  # bytes; the chat sends its whole conversation, links and all, with every question
+MAX_HEAD = 16 * 1024  # bytes of address and headers
 BODY_SECONDS = 15  # that a request's whole body may take to come
 # What the chat page calls. Gradio brings more that nobody here needs: uploads without a limit, a file server, a proxy.
 GRADIO = ("queue", "heartbeat", "startup-events", "app_id", "cancel", "reset")
 SHUT = ("login", "logout", "monitoring", "pwa_icon")  # more of Gradio's, at the root
+# Where Gradio would have its page ask instead of us; no proxy of ours needs to say it, and others must not.
+UNHEARD = (b"x-forwarded-host", b"x-gradio-server")
 SHUT_CSP = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 # The page that shows the widget: the same, with its script, and what that asks.
 WIDGET_CSP = f"{SHUT_CSP}; script-src 'self'; connect-src 'self'"
@@ -51,6 +54,7 @@ TOLD = {  # HTTP status → code, sentence
     408: ("too_slow", "Forespørselen kom ikke fram i tide; send den på nytt."),
     413: ("too_large", "Forespørselen til «{path}» er større enn {detail}; send et kortere spørsmål eller begynn en ny samtale."),
     422: ("invalid_value", "Forespørselen til «{path}» har et felt som mangler eller er feil; se /openapi.json."),
+    431: ("too_large", "Adressen og hodefeltene er større enn {detail}; bruk en kortere adresse og færre informasjonskapsler."),
     429: ("too_many", "Det kom mange forespørsler herfra på kort tid; prøv igjen om {detail}."),
 }
 
@@ -131,12 +135,15 @@ class _Guard:
         headers, guarded = Headers(scope=scope), _with_headers(send, scope["path"], first)
         if "content-length" in headers and "transfer-encoding" in headers:  # a proxy may end the body at the other of the two
             return await refused(scope, 400, headers={"Connection": "close"})(scope, receive, guarded)
+        if len(scope["path"]) + sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEAD:
+            return await refused(scope, 431, _kib(MAX_HEAD))(scope, receive, guarded)
         if first in SHUT or (first == "gradio_api" and second not in GRADIO):
             return await refused(scope, 404)(scope, receive, guarded)
         if scope["method"] not in ("GET", "HEAD") and self._foreign(headers, self.origins if first == "api" else ()):
             return await refused(scope, 403)(scope, receive, guarded)
+        scope = {**scope, "headers": [(name, value) for name, value in scope["headers"] if name not in UNHEARD]}
         if first in OURS and scope["method"] == "HEAD":  # answered as GET; the server sends no body for it
-            scope = {**scope, "method": "GET"}
+            scope["method"] = "GET"
         await self.app(scope, receive, guarded)
 
     def _foreign(self, headers: Headers, origins: Sequence[str]) -> bool:

@@ -32,17 +32,16 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from assistant import HmsError, NotReadyError
 from assistant.chat import Assistant
-from assistant.guards import OURS, Fault, Meter, around, fault, refused, short, unread
+from assistant.guards import MAX_HEAD, OURS, Fault, Meter, around, fault, refused, short, unread
 from assistant.settings import Settings
 from assistant.types import Answer, Ask, Audience, Citation, Event, Feedback, Turn
 from assistant.ui import day, mount
 
 log = logging.getLogger(__name__)
 WEB = Path(__file__).resolve().parent / "web"
-METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
 MAX_RESULTS = 50
 HEAD_SECONDS = 10  # that a request's head may take to come, and an idle connection may last
-HEAD_BYTES = 16 * 1024
 READ_SECONDS = 20  # without reading, after which a reader is taken to be gone
 GRACE = 3  # seconds to finish in when stopped: an open page would hold its connection, and the server, for as long as it is open
 SAID = {"answer_id": (1, 100), "reason": (0, 200), "comment": (0, 1000)}  # of an answer: how many characters
@@ -62,6 +61,8 @@ def create_app(assistant: Assistant) -> ASGIApp:
     for route in mounted.routes:  # the chat's own app answers for what nothing else does, so it must speak as we do
         if isinstance(route, Mount) and isinstance(route.app, FastAPI):
             _error_handlers(route.app)
+            # The chat's app looks up the function that is asked for without a look whether there is one.
+            route.app.add_exception_handler(KeyError, lambda request, _: refused(request.scope, 422))
     return around(mounted, assistant.settings, meter)
 
 
@@ -77,7 +78,7 @@ def configured(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     # "info" tells where the page is; what people ask belongs in no log.
     quiet: dict[str, Any] = {"log_level": "info", "access_log": False, "server_header": False}
     proxies = list(settings.trusted_proxies)  # else uvicorn would believe whoever runs on this machine
-    patience: dict[str, Any] = {"http": _Connection, "h11_max_incomplete_event_size": HEAD_BYTES, "ws": "none"}
+    patience: dict[str, Any] = {"http": _Connection, "h11_max_incomplete_event_size": MAX_HEAD, "ws": "none"}
     patience |= {"timeout_graceful_shutdown": GRACE}
     return uvicorn.Config(app, settings.host, settings.port, forwarded_allow_ips=proxies, **quiet, **patience)
 
@@ -133,10 +134,10 @@ class _Connection(H11Protocol):
             head = h11.Response(status_code=status, headers=reply.raw_headers, reason=HTTPStatus(status).phrase.encode())
             for event in (head, h11.Data(data=bytes(reply.body)), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
-        if self.cycle:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
-        self.transport.close()
+        # What comes still is not heard, but let in: a connection that is closed upon it would take the reply along.
+        self.transport.set_protocol(asyncio.Protocol())
+        self.connection_lost(ConnectionAbortedError())
+        self.loop.call_later(1, self.transport.close)
 
 
 def _check_port(settings: Settings) -> None:
