@@ -7,7 +7,7 @@ import re
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import accumulate
+from itertools import accumulate, count
 from urllib.parse import quote
 
 from assistant import phrases
@@ -163,7 +163,15 @@ def reader_page(article: Article, known: Container[str]) -> ReaderPage:
             return page_url("", own) + mark + heading if own in known else None
         return target if target.startswith(("https://", "http://", "mailto:", "#")) else None
 
-    return ReaderPage(article.path, article.title, render(article.body, link), article.updated)
+    return ReaderPage(article.path, article.title, _reachable(render(article.body, link)), article.updated)
+
+
+def _reachable(html: str) -> str:
+    """What may be wider than the screen, scrolled by keyboard too: a stop for Tab, and for tables a name of their own."""
+    numbers = count(1)
+    opened = '<div class="table" role="region" aria-label="Tabell {}" tabindex="0"><table>'
+    html = re.sub("<table>", lambda _: opened.format(next(numbers)), html).replace("</table>", "</table></div>")
+    return html.replace("<pre>", '<pre tabindex="0">')
 
 
 @dataclass(frozen=True)

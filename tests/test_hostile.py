@@ -17,18 +17,24 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPResponse
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
+import uvicorn
 
+from assistant.chat import Assistant
 from assistant.guards import BODY_SECONDS
-from assistant.server import HEAD_SECONDS, READ_SECONDS
+from assistant.server import HEAD_SECONDS, READ_SECONDS, configured, create_app
 from tests.conftest import ROOT
-from tests.test_browser import answering, browser, free_port
+from tests.test_axe import faults as inaccessible
+from tests.test_browser import CHROMIUM, answering, browser, free_port
 
 __all__ = ["browser"]  # a fixture
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 SITE = "https://blog.example"
 SECRET = "nokkel-som-ingen-skal-se"
 PRIVATE = "Hvor mange plommer har naboen Ragnhild?"  # what somebody else asked
@@ -132,8 +138,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             [sys.executable, "app.py", "--port", str(port)], cwd=ROOT, env={**os.environ, **told}, stderr=file
         )
     try:
-        for path in ("/api/health", "/api/ready"):
-            answering(f"http://127.0.0.1:{port}{path}")
+        for _ in range(4):  # a busy machine takes its time
+            with contextlib.suppress(TimeoutError):
+                answering(f"http://127.0.0.1:{port}/api/health")
+                break
+        answering(f"http://127.0.0.1:{port}/api/ready")
         server = Served(port, process.pid, index, log)
         assert server.sent(post("/api/ask", {"question": PRIVATE})).status == 200
         yield server
@@ -286,7 +295,7 @@ ROWS: list[Row] = [
     # Who one says one is
     ("no host", b"GET /api/health HTTP/1.1\r\nConnection: close\r\n\r\n", {400}),
     ("two hosts", get("/", ("Host", "a"), ("Host", "elsewhere.example")), {400}),
-    ("another host for the chat", get("/", ("X-Forwarded-Host", "gone.example"), ("X-Gradio-Server", "http://gone.example")), {200}),
+    ("another host for the chat", get("/", ("X-Forwarded-Host", "gone.example"), ("X-Gradio-Server", "gone.example")), {200}),
     ("an address that is none", post("/api/ask", {}, ("X-Forwarded-For", SCRIPT + "," * 500), ("Forwarded", "for=1")), {422}),
     ("another path", get("/api/health", ("X-Original-URL", "/x"), ("X-Rewrite-URL", "/x"), ("X-Forwarded-Prefix", "/x")), {200}),
     # Addresses
@@ -523,6 +532,111 @@ def test_many_talk_at_once_and_nothing_grows(served: Served) -> None:
     told = f"{len(waits)} answers, p50 {waits[len(waits) // 2]:.2f} s, p95 {waits[len(waits) * 95 // 100]:.2f} s, {grown:+.1f} MB"
     assert len(waits) >= USERS and grown <= 50, told
     (served.index / "talk.txt").write_text(f"{told} of {before / 2**20:.0f} MB", "utf-8")
+
+
+# In a browser
+
+
+@contextlib.contextmanager
+def watched(browser: Any, address: str) -> Iterator[Any]:
+    """A page on which no script of a stranger runs, nothing is fetched from elsewhere, and nothing is amiss."""
+    context = browser.new_context()
+    page = context.new_page()
+    asked: list[str] = []
+    faults: list[str] = []
+
+    def spoke(dialog: Any) -> None:
+        faults.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", spoke)
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    yield page
+    assert page.evaluate("window.__pwned") is None
+    assert page.evaluate("document.querySelectorAll('iframe, form[action], base, meta[http-equiv=refresh]').length") == 0
+    assert {url.split("/")[2] for url in asked if url.startswith("http")} == {address.split("/")[2]}
+    assert faults == []
+    context.close()
+
+
+def harmful(page: Any, place: str) -> list[str]:
+    """What an article or a question has brought onto a page that is more than text and links to read."""
+    found = page.locator(place).evaluate_all(
+        """places => places.flatMap(place => [...place.querySelectorAll('*')]).filter(each =>
+          ['SCRIPT', 'IFRAME', 'OBJECT', 'STYLE', 'IMG'].includes(each.tagName)
+          || [...each.attributes].some(({name, value}) => name.startsWith('on')
+            || (['href', 'src', 'action'].includes(name) && /^\\s*(javascript|data|vbscript):/i.test(value))))
+          .map(each => each.outerHTML.slice(0, 200))"""
+    )
+    return list(found)
+
+
+BOAT = f"Hva skal en zirkonbåt ha om bord? {SCRIPT} {LINKS}"
+
+
+@needs_browser
+def test_a_hostile_article_is_read_safely_and_its_wide_table_by_keyboard(browser: Any, served: Served) -> None:
+    with watched(browser, served.address) as page:
+        page.goto(f"{served.address}/lest/feller/zirkon")
+        assert harmful(page, "body") == []
+        assert "redningsvest" in page.locator("main").inner_text()
+        assert inaccessible(page) == []
+        table = page.get_by_role("region", name="Tabell 1")
+        while not table.evaluate("each => each === document.activeElement"):
+            page.keyboard.press("Tab")
+            assert page.evaluate("document.activeElement !== document.body")  # the end of the page
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("document.activeElement.scrollLeft > 0")
+
+
+@needs_browser
+def test_a_hostile_question_and_article_do_nothing_in_the_chat(browser: Any, served: Served) -> None:
+    with watched(browser, served.address) as page:
+        page.goto(served.address)
+        page.locator("#question textarea").fill(BOAT)
+        page.locator("#send").click()
+        page.locator("#source-list .source").first.wait_for()
+        page.locator("#chat a").first.wait_for()
+        assert "zirkonbåt" in page.locator("#source-list").inner_text()
+        assert harmful(page, "#chat .message") == harmful(page, "#source-list") == []
+
+
+@needs_browser
+def test_a_hostile_question_and_article_do_nothing_in_the_widget(browser: Any, served: Served) -> None:
+    with watched(browser, served.address) as page:
+        page.goto(f"{served.address}/widget")
+        page.locator("hms-assistent .open").click()
+        page.get_by_role("textbox").fill(BOAT)
+        page.get_by_role("textbox").press("Enter")
+        page.get_by_role("button", name="Ja, nyttig").wait_for()
+        assert "zirkonbåt" in page.get_by_role("log").inner_text()
+        assert harmful(page, "hms-assistent [role=log]") == []
+
+
+# The OpenAPI document
+
+
+@pytest.fixture(scope="module")
+def described(assistant: Assistant) -> Iterator[str]:
+    """The address of a server for which no question is one too many."""
+    port = free_port()
+    server = uvicorn.Server(configured(create_app(assistant), replace(assistant.settings, port=port)))
+    thread = Thread(target=server.run)
+    thread.start()
+    answering(f"http://127.0.0.1:{port}/api/ready")
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(20)
+
+
+def test_the_served_app_does_what_its_openapi_document_says(described: str, tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).parent / "st"), "run", f"{described}/openapi.json", "--checks", "all", "--no-color"]
+    command += ["--phases", "examples,coverage,fuzzing", "--max-examples", "5", "--max-time", "30", "--seed", "1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stdout[-4_000:]
+    assert "6 selected / 6 total" in done.stdout, done.stdout
 
 
 # Slowly
