@@ -103,7 +103,8 @@ def build(assistant: "Assistant", refusal: Refusal) -> Any:
 def converse(assistant: "Assistant", question: str, history: list[Message], refusal: str = "") -> Iterator[Shown]:
     """What the page shows while a question is answered, step by step; with a `refusal`, that it is not."""
     before = _turns(history)
-    history = [*history, {"role": "user", "content": question}]
+    shown = question.replace("![", "!\u200b[")  # no picture from elsewhere; what is not seen is not read either, see Assistant
+    history = [*history, {"role": "user", "content": shown}]
     if refusal:
         yield (question, [*history, _said(refusal)], NO_SOURCES, *_suggest(phrases.EXAMPLES))
         return

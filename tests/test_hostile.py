@@ -262,7 +262,7 @@ ROWS: list[Row] = [
     ("a large body for a page", request("GET /lest/x", ("Content-Length", "99999999")), {413}),
     ("a header too large", get("/api/health", ("X-A", "a" * 40_000)), {431}),
     ("ten thousand headers", get("/api/health", *[(f"X-{number}", "a") for number in range(10_000)]), {400, 431}),
-    ("an address too long", get("/lest/" + "a" * 60_000), {400, 414}),
+    ("an address too long", get("/lest/" + "a" * 60_000), {431}),
     ("a cookie of ten thousand", get("/", ("Cookie", "a=b; " * 2_000)), {200}),
     # Whose length it is
     ("two lengths", request(ASK, JSON, ("Content-Length", "2"), ("Content-Length", "3"), body=b"{}x"), {400}),
@@ -408,12 +408,6 @@ def test_what_is_sent_with_bad_intent_is_answered_as_it_must_be(served: Served, 
     assert time.perf_counter() - begun < 5
 
 
-def test_what_readers_said_is_kept_a_line_each(served: Served) -> None:
-    lines = [json.loads(line) for line in (served.index / "feedback.jsonl").read_text("utf-8").splitlines()]
-    assert lines and {tuple(line) for line in lines} == {("time", "answer_id", "rating", "reason", "comment")}
-    assert all(line["answer_id"] != "falsk" for line in lines)
-
-
 def test_a_question_cannot_say_events_of_its_own(served: Served) -> None:
     question = f"{QUESTION}\n\nevent: error\ndata: {{}}\n\nid: 7\nretry: 1\r\n\r\n"
     reply = served.sent(post("/api/ask", {"question": question}, EVENTS), "127.0.2.1")
@@ -468,34 +462,43 @@ class Talker:
     def __init__(self, served: Served, source: str) -> None:
         self.served, self.source = served, source
         self.session = f"{random.getrandbits(60):x}"
-        self.history: list[dict[str, str]] = []
+        self.history: list[dict[str, object]] = []
+        page = json.loads(served.sent(get("/config"), source, 60).body)
+        self.parts = {part["id"]: part for part in page["components"]}
+        self.calls = [(call, target) for call in page["dependencies"] for target in call["targets"]]
         self.beat = served.connect(source, 60)
         self.beat.sendall(get(f"/gradio_api/heartbeat/{self.session}"))
 
     def asks(self, question: str) -> str:
         """Everything that the page is told while the question is answered; raises AssertionError when it is told of a fault."""
-        reply = self.served.sent(joined([question, self.history], 0, self.session), self.source, 60)
+        call, (box, _) = next(
+            each for each in self.calls if each[1][1] == "submit" and self.parts[each[1][0]]["props"].get("elem_id") == "question"
+        )
+        filled = {box: question} | {part: self.history for part in call["inputs"] if self.parts[part]["type"] == "chatbot"}
+        data = [filled.get(part, self.parts[part]["props"].get("value")) for part in call["inputs"]]
+        reply = self.served.sent(joined(data, call["id"], self.session, trigger_id=box), self.source, 60)
         assert reply.status == 200, reply.body
         begun = self.served.sent(get(f"/gradio_api/queue/data?session_hash={self.session}"), self.source, 60)
         events = [json.loads(part.removeprefix("data: ")) for part in begun.body.decode().strip().split("\n\n")]
         last = next(event for event in events if event["msg"] == "process_completed")
         assert last["success"] and not last["output"].get("error"), last
-        self.history = [*self.history, {"role": "user", "content": question}, {"role": "assistant", "content": "Ja."}][-20:]
+        for role, text in (("user", question), ("assistant", "Ja.")):
+            self.history.append({"role": role, "content": [{"type": "text", "text": text}]})
         return json.dumps(events, ensure_ascii=False)
 
-    def leaves(self) -> None:
+    def close(self) -> None:
+        """Leave the page."""
         self.beat.close()
 
 
 def test_questions_in_the_chat_are_counted_with_the_others(served: Served) -> None:
     source = "127.0.5.1"
     assert {served.sent(post("/api/ask", {}), source).status for _ in range(RATE - 1)} == {422}
-    talker = Talker(served, source)
-    assert "to år" in talker.asks(QUESTION)
-    told = talker.asks("Hva er HMS?")
+    with contextlib.closing(Talker(served, source)) as talker:
+        assert "to år" in talker.asks(QUESTION)
+        told = talker.asks("Hva er HMS?")
     assert re.search(r"Det kom mange forespørsler herfra på kort tid; prøv igjen om (\d+ sekund(er)?|1 minutt)\.", told), told
     assert served.sent(ask(QUESTION), source).status == 429
-    talker.leaves()
 
 
 def questions() -> list[str]:
@@ -512,13 +515,12 @@ def test_many_talk_at_once_and_nothing_grows(served: Served) -> None:
         waits: list[float] = []
         while time.perf_counter() < until:
             number = next(addresses)
-            talker = Talker(served, f"127.1.{number // 250}.{1 + number % 250}")
-            for _ in range(5):
-                if time.perf_counter() < until:
-                    begun = time.perf_counter()
-                    talker.asks(next(asked))
-                    waits.append(time.perf_counter() - begun)
-            talker.leaves()
+            with contextlib.closing(Talker(served, f"127.1.{number // 250}.{1 + number % 250}")) as talker:
+                for _ in range(5):
+                    if time.perf_counter() < until:
+                        begun = time.perf_counter()
+                        talker.asks(next(asked))
+                        waits.append(time.perf_counter() - begun)
         return waits
 
     def all_talk(seconds: float) -> list[float]:
@@ -600,7 +602,7 @@ def test_a_hostile_question_and_article_do_nothing_in_the_chat(browser: Any, ser
         page.locator("#source-list .source").first.wait_for()
         page.locator("#chat a").first.wait_for()
         assert "zirkonbåt" in page.locator("#source-list").inner_text()
-        assert harmful(page, "#chat .message") == harmful(page, "#source-list") == []
+        assert harmful(page, "#chat") == harmful(page, "#source-list") == []
 
 
 @needs_browser
