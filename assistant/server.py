@@ -126,7 +126,8 @@ class _Connection(H11Protocol):
         if self.conn.our_state is h11.IDLE and self.conn.trailing_data[0]:
             self._turn_away(408)
         else:
-            self.transport.abort()
+            self.transport.close()  # what has been written is still read
+            self.unread = self.loop.call_later(READ_SECONDS, self.transport.abort)
 
     def _turn_away(self, status: int) -> None:
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):

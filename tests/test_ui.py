@@ -56,6 +56,13 @@ def test_gradios_messages_are_read_as_turns(assistant: Assistant) -> None:
     assert "to år" in shown[-1]["content"]
 
 
+def test_a_question_that_is_one_too_many_is_told_so_and_stays_in_the_box(assistant: Assistant) -> None:
+    told = "Det kom mange forespørsler herfra på kort tid; prøv igjen om 12 sekunder."
+    ((box, shown, *_),) = converse(assistant, "Hva er HMS?", [], told)
+    assert box == "Hva er HMS?"
+    assert [message["content"] for message in shown] == ["Hva er HMS?", told]
+
+
 def test_the_page_can_be_built_before_the_index_is_there(settings: Settings) -> None:
     assert build(Assistant(settings), lambda scope: "").title == "HMS-assistenten"
 
