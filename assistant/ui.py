@@ -24,6 +24,7 @@ WEB = Path(__file__).resolve().parent / "web"
 TITLE = "HMS-assistenten"
 KEPT_TURNS, KEPT_CHARACTERS = 20, 4_000  # of the conversation are sent along: the Assistant's own limits
 AT_ONCE = 8  # questions answered at the same time
+SESSIONS = 2_000  # open pages, and those closed within an hour; each takes 30 KB, and Gradio would keep 10,000
 WORDS_A_STEP = 6  # of a streamed answer; single words flicker
 
 Message = dict[str, Any]
@@ -97,6 +98,7 @@ def build(assistant: "Assistant", refusal: Refusal) -> Any:
             return _status(assistant), gr.Timer(active=not (assistant.ready or assistant.failed))
 
         timer.tick(tick, outputs=[status, timer], **quiet)
+    page.state_session_capacity = SESSIONS
     return page.queue(api_open=False, default_concurrency_limit=AT_ONCE)
 
 
