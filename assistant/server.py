@@ -139,6 +139,7 @@ class _Connection(H11Protocol):
         self.transport.set_protocol(asyncio.Protocol())
         self.connection_lost(ConnectionAbortedError())
         self.loop.call_later(1, self.transport.close)
+        self.loop.call_later(READ_SECONDS, self.transport.abort)
 
 
 def _check_port(settings: Settings) -> None:

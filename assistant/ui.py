@@ -84,6 +84,7 @@ def build(assistant: "Assistant", refusal: Refusal) -> Any:
         outputs = [box, chat, sources, *suggestions]
 
         def answer(question: str, history: list[Message], request: gr.Request) -> Iterator[Shown]:
+            assert request.request is not None  # Gradio keeps it for what waits in its queue
             yield from converse(assistant, question, history or [], refusal(request.request.scope))
 
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}

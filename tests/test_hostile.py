@@ -686,7 +686,7 @@ def unread(served: Served) -> float:
     with served.connect("127.0.6.2", 2) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         wanted = b"GET /widget.js HTTP/1.1\r\nHost: x\r\n\r\n" * 50
-        while time.perf_counter() - begun < READ_SECONDS + 20:
+        while time.perf_counter() - begun < READ_SECONDS + 40:
             try:
                 connection.sendall(wanted)
             except TimeoutError:
@@ -714,4 +714,4 @@ def test_who_is_slow_is_told_so_and_holds_nobody_up(served: Served) -> None:
                 fault_in(reply, name)
                 assert json.loads(reply.body)["error"]["message"] == "Forespørselen kom ikke fram i tide; send den på nytt."
         assert {each.result()[0].status for each in crowd} == {408}
-        assert gone.result() < READ_SECONDS + 15
+        assert gone.result() < READ_SECONDS + 30
