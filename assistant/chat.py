@@ -10,7 +10,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from assistant.cite import (
     citation,
     named_laws,
     notices,
+    page_path,
     page_text,
     page_url,
     reader_page,
@@ -30,12 +31,12 @@ from assistant.cite import (
 )
 from assistant.extract import followups
 from assistant.question import Question, read
-from assistant.reply import Found, Replier, Reply, pages_at, writer
+from assistant.reply import Found, Memory, Replier, Reply, Tally, again, pages_at, same, writer
 from assistant.settings import Settings
 from assistant.store import Store
 from assistant.types import Answer, Ask, Citation, Event, Feedback, Page, Passage, Turn
 from corpus import dense
-from corpus.article import ContentError
+from corpus.article import ContentError, repair
 from corpus.chunk import body, section
 from corpus.index import LAW, Index, IndexFault, current, open_index, read_manifest
 from corpus.language import FOREIGN
@@ -62,6 +63,8 @@ class Assistant:
         self._replier: Replier | None = None
         self._writer = writer(settings)
         self._store = Store(settings.index)
+        self._memory = Memory(settings.cache)
+        self.tally = Tally()
         self._loading = threading.Lock()
         self.chain: Runnable[Ask, AddableDict] = (
             RunnableLambda(self._retrieve, name="retrieve")
@@ -89,7 +92,7 @@ class Assistant:
                 rules()  # read now, so that the first answer need not wait
                 # Units are compared by the shipped embedder: dozens a question, too many for a slow one.
                 own = dense.load() if self.settings.embedder else embedder
-                self._replier = Replier(index, own, self._open_statutes(embedder), self._writer)
+                self._replier = Replier(index, own, self._open_statutes(embedder), self._writer, self.tally)
                 self._index = index
                 self.status = "Klar"
             except (IndexFault, ContentError, dense.EmbedderError) as error:
@@ -169,6 +172,11 @@ class Assistant:
             "embedder": {"name": manifest.embedder, "hash": manifest.embedder_hash, "dimensions": manifest.dimensions},
         }
 
+    def figures(self) -> bytes:
+        """What has been asked and how it went, as Prometheus reads it."""
+        manifest = self.index.manifest if self.ready else None
+        return self.tally.text(manifest.id, len(manifest.articles), manifest.chunks) if manifest else self.tally.text("", 0, 0)
+
     # Asking
 
     def ask(self, ask: Ask) -> Answer:
@@ -181,8 +189,19 @@ class Assistant:
     def stream(self, ask: Ask) -> Iterator[Event]:
         """The answer as it comes: status, tokens, citations, and the whole Answer last. Raises as `ask` does."""
         begun = time.perf_counter()
-        read(ask)  # what is wrong with a question is said before anything is streamed
+        question = read(ask)  # what is wrong with it is said before anything is streamed
         yield Event("status", {"stage": phrases.SEARCHING["nb"]})
+        with self.tally.running.track_inprogress(), self.tally.left.count_exceptions(GeneratorExit):
+            kept = self._memory.get(same(ask, question, self.index.manifest.id))
+            self.tally.memory.labels("no" if kept is None else "yes").inc()
+            answer = yield from (self._made(ask) if kept is None else again(kept, question))
+        if kept is None and (self._writer is None or answer.model != "extractive"):  # the model may be back for the next who asks
+            self._memory.keep(same(ask, question, answer.index), answer)
+        self.tally.answers.labels(answer.outcome).inc()
+        yield Event("answer", replace(answer, elapsed_ms=round(1000 * (time.perf_counter() - begun))))
+
+    def _made(self, ask: Ask) -> Generator[Event, None, Answer]:
+        """The events of an answer that is made now, and the answer."""
         whole, left = AddableDict(), threading.Event()
         parts = self.chain.stream(ask, {"configurable": {"left": left}})
         try:
@@ -196,8 +215,7 @@ class Assistant:
                     yield Event("citation", each)
         finally:
             left.set()  # LangChain reads a stream that is closed to its end
-        whole = AddableDict({name: value for name, value in whole.items() if name not in ("draft", "stage")})
-        yield Event("answer", Answer(**{**whole, "elapsed_ms": round(1000 * (time.perf_counter() - begun))}))
+        return Answer(**{name: value for name, value in whole.items() if name not in ("draft", "stage")})
 
     def rate(self, feedback: Feedback) -> None:
         """Keep what a reader says of an answer."""
@@ -226,6 +244,13 @@ class Assistant:
         """An article for the reader page, or None when there is none at this path. Raises NotReadyError."""
         article = self.index.article(path)
         return reader_page(article, self.index.entries) if article else None
+
+    def article(self, address: str) -> dict[str, object] | None:
+        """An article in Markdown by its path or address, or None when there is none. Raises NotReadyError."""
+        if (found := self.index.article(page_path(address, self.base_url))) is None:
+            return None
+        url = page_url(self.base_url, found.path)
+        return {"title": found.title, "url": url, "updated": found.updated, "text": repair(found.body)}
 
     def retriever(self, limit: int = 10) -> "Retriever":
         """The same search as a LangChain retriever."""

@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import accumulate, count
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from assistant import phrases
 from assistant.types import Citation, Law, Notice
@@ -141,6 +141,13 @@ def _claims(sources: Sequence[Source]) -> Iterator[tuple[int, rules.Claim]]:
 def page_url(base_url: str, path: str) -> str:
     """The address of an article's page, without a fragment; with no site of its own, the reader page."""
     return f"{base_url or READER}{quote(path)}{'/' if base_url and path != '/' else ''}"
+
+
+def page_path(url: str, base_url: str) -> str:
+    """The page path in an address of the site or of the reader page, as articles have it."""
+    address = url[len(base_url) :] if base_url and url.startswith(base_url) else urlsplit(url).path
+    path = unquote(address.partition("#")[0]).rstrip("/")
+    return path.removeprefix(READER) or "/"
 
 
 @dataclass(frozen=True)

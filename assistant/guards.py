@@ -1,14 +1,19 @@
 """What stands around every request: security headers, whose page may ask, how large and how often, and no more of Gradio than the
-chat needs.
+chat needs; and what is told of requests to who runs this: metrics, and a line of log for each.
 
-Knows HTTP and how its errors are told: everything is one Norwegian sentence in `{"error": {"code", "message", "field"?}}`; stack
-traces, paths and secrets never leave the process. Knows nothing of answers.
+Knows HTTP; knows nothing of answers. What people ask and who they are is in no line and no metric.
 """
 
 import asyncio
+import json
+import logging
 import math
+import re
 import time
-from collections.abc import Mapping, Sequence
+import traceback
+import uuid
+from collections.abc import Sequence
+from contextvars import ContextVar
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from limits import RateLimitItemPerDay, RateLimitItemPerMinute
@@ -18,13 +23,19 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from assistant import HmsError, NotReadyError, QuestionError
+from assistant.reply import Tally
 from assistant.settings import Settings
+from assistant.wire import TOLD, refused
 
-OURS = ("api", "lest", "web", "widget", "widget.js")  # first parts of the addresses that are served here; the chat has the rest
+log = logging.getLogger(__name__)
+REQUEST: ContextVar[str] = ContextVar("request", default="")  # the id of the request that is being answered
+SANE = re.compile(r"[\w.-]{1,64}", re.ASCII)  # an id of a request that is taken over
+API = ("api", "v1", "mcp")  # what other programs ask
+# First parts of the addresses that are served here; the chat has the rest.
+OURS = (*API, "lest", "web", "widget", "widget.js", "metrics")
 MAX_BODY = 64 * 1024  # bytes
 MAX_CHAT_BODY = 1024 * 1024  # bytes; the chat sends its whole conversation, links and all, with every question
 MAX_HEAD = 16 * 1024  # bytes of address and headers
@@ -45,57 +56,7 @@ CHAT_CSP = (
 )
 # What is counted for a client, each by itself: asking costs time, and a rating room on the disk.
 COUNTED = {"/api/ask": "questions", "/api/search": "questions", "/api/feedback": "ratings"}
-UNEXPECTED = "Noe gikk galt hos oss; prøv igjen om litt."
-TOLD = {  # HTTP status → code, sentence
-    400: ("malformed", "Forespørselen til «{path}» kan ikke leses; se /openapi.json."),
-    403: ("forbidden", "Adressen «{path}» er ikke åpen herfra; et nettsted slippes til med HMS_ALLOWED_ORIGINS."),
-    404: ("not_found", "Det finnes ingenting på adressen «{path}»; API-et er beskrevet i /openapi.json."),
-    405: ("method_not_allowed", "Adressen «{path}» tar ikke imot {method}; se /openapi.json."),
-    408: ("too_slow", "Forespørselen kom ikke fram i tide; send den på nytt."),
-    413: ("too_large", "Forespørselen til «{path}» er større enn {detail}; send et kortere spørsmål eller begynn en ny samtale."),
-    422: ("invalid_value", "Forespørselen til «{path}» har et felt som mangler eller er feil; se /openapi.json."),
-    431: ("too_large", "Adressen og hodefeltene er større enn {detail}; bruk en kortere adresse og færre informasjonskapsler."),
-    429: ("too_many", "Det kom mange forespørsler herfra på kort tid; prøv igjen om {detail}."),
-}
-
-
-class Fault(Exception):
-    """A request that cannot be served: status, code, sentence, and the field at fault."""
-
-    def __init__(self, status: int, code: str, message: str, field: str = "") -> None:
-        super().__init__(message)
-        self.status, self.code, self.field = status, code, field
-
-    @property
-    def body(self) -> dict[str, dict[str, str]]:
-        """The one shape of an error."""
-        return {"error": {"code": self.code, "message": str(self)} | ({"field": self.field} if self.field else {})}
-
-
-def short(value: object) -> str:
-    """A value as it is repeated to whoever sent it."""
-    text = str(value)
-    return text if len(text) <= 60 else text[:60] + "…"
-
-
-def fault(error: Exception) -> Fault:
-    """Any error as the asker is told of it."""
-    match error:
-        case Fault():
-            return error
-        case QuestionError():
-            return Fault(422, "invalid_value", str(error), error.field)
-        case NotReadyError():
-            return Fault(503, "not_ready", str(error))
-        case _:
-            return Fault(500, "internal", str(error) if isinstance(error, HmsError) else UNEXPECTED)
-
-
-def refused(scope: Scope, status: int, detail: str = "", headers: Mapping[str, str] | None = None) -> Response:
-    """The reply to a request that is turned away with a status of HTTP's own."""
-    code, sentence = TOLD.get(status, ("refused", "Serveren kan ikke svare på «{path}» nå; prøv igjen om litt."))
-    told = {"path": short(scope["path"]), "method": scope["method"], "detail": detail}
-    return JSONResponse(Fault(status, code, sentence.format(**told)).body, status, headers=headers)
+COUNTED |= {"/v1/chat/completions": "questions", "/mcp": "questions"}
 
 
 def unread(status: int) -> Response:
@@ -105,8 +66,8 @@ def unread(status: int) -> Response:
     return reply
 
 
-def around(app: Starlette, settings: Settings, meter: "Meter") -> ASGIApp:
-    """The app with all that stands around it, from outside: headers, whose page asks, how large it is, how many there were."""
+def around(app: Starlette, settings: Settings, meter: "Meter", tally: Tally) -> ASGIApp:
+    """The app with all that stands around it, from outside: what is told of it, headers, whose page asks, how large, how many."""
     app.add_middleware(_Limits, meter)
     app.add_middleware(GZipMiddleware, minimum_size=1_000)  # streams of events are left as they are
     # Outside the limits, so that a site that may ask can read those refusals too. Gradio, which would let any site read the chat,
@@ -115,14 +76,81 @@ def around(app: Starlette, settings: Settings, meter: "Meter") -> ASGIApp:
         CORSMiddleware,
         allow_origins=settings.allowed_origins,
         allow_methods=("GET", "POST", "OPTIONS"),
-        allow_headers=("Content-Type", "Accept"),
+        allow_headers=("Content-Type", "Accept", "Authorization"),
         expose_headers=("Retry-After",),
     )
-    return _Guard(app, settings.allowed_origins)
+    return _Watch(_Guard(app, settings.allowed_origins), tally)
+
+
+def hidden(scope: Scope, settings: Settings) -> bool:
+    """Whether whoever asks may not read the figures. An untrusted proxy hides who that is, and often runs on this machine."""
+    proxies, readers = ([ip_network(each) for each in those] for those in (settings.trusted_proxies, settings.metrics))
+    peer, reader = _address((scope.get("client") or ("",))[0]), _address(client(scope, proxies))
+    forwarded = "x-forwarded-for" in Headers(scope=scope) and not (peer and any(peer in each for each in proxies))
+    return forwarded or not (reader and any(reader in each for each in readers))
+
+
+class _Watch:
+    """Outermost: gives every request an id, and tells how it ended and how long it took."""
+
+    def __init__(self, app: ASGIApp, tally: Tally) -> None:
+        self.app, self.tally = app, tally
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and note what becomes of it."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        begun, status, given = time.perf_counter(), 500, Headers(scope=scope).get("x-request-id", "")
+        number = given if SANE.fullmatch(given) else uuid.uuid4().hex
+        REQUEST.set(number)
+
+        async def sent(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", number.encode())]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sent)
+        except Exception as error:
+            log.error("request %s broke: %s", number, type(error).__name__)  # its words may be a reader's
+            raise
+        finally:
+            self._note(scope, status, time.perf_counter() - begun)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", scope["path"] if scope["path"] in COUNTED else "other")
+        self.tally.requests.labels(route, status).inc()
+        self.tally.seconds.labels(route).observe(seconds)
+        if status in (413, 429):
+            self.tally.limits.labels("size" if status == 413 else "rate").inc()
+        told = {"route": route, "status": status, "ms": round(1000 * seconds, 1), "outcome": scope.get("outcome")}
+        log.info("request", extra={"told": told})
+
+
+def log_lines() -> None:
+    """Log in lines of JSON from now on, one for each request too."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Lines())
+    logging.basicConfig(handlers=[handler])
+    logging.getLogger("assistant").setLevel(logging.INFO)
+
+
+class _Lines(logging.Formatter):
+    """A record as a line of JSON. Of an error it has the kind and the place, for its words may be a reader's."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See Formatter."""
+        kind, _, trace = record.exc_info or (None, None, None)
+        error = {"error": kind.__name__, "where": "".join(traceback.format_tb(trace))} if kind else {}
+        line = {"time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"), "level": record.levelname.lower()}
+        line |= {"message": record.getMessage(), "request": REQUEST.get(), **error}
+        return json.dumps(line | getattr(record, "told", {}), ensure_ascii=False)
 
 
 class _Guard:
-    """Outermost: headers on every reply, closed doors, and nothing sent by other sites' pages."""
+    """Headers on every reply, closed doors, and nothing sent by other sites' pages."""
 
     def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
         self.app, self.origins = app, origins
@@ -139,12 +167,13 @@ class _Guard:
             return await refused(scope, 431, _kib(MAX_HEAD))(scope, receive, guarded)
         if first in SHUT or (first == "gradio_api" and second not in GRADIO):
             return await refused(scope, 404)(scope, receive, guarded)
-        if scope["method"] not in ("GET", "HEAD") and self._foreign(headers, self.origins if first == "api" else ()):
+        if scope["method"] not in ("GET", "HEAD") and self._foreign(headers, self.origins if first in API else ()):
             return await refused(scope, 403)(scope, receive, guarded)
-        scope = {**scope, "headers": [(name, value) for name, value in scope["headers"] if name not in UNHEARD]}
-        if first in OURS and scope["method"] == "HEAD":  # answered as GET; the server sends no body for it
-            scope["method"] = "GET"
-        await self.app(scope, receive, guarded)
+        inner = {**scope, "headers": [(name, value) for name, value in scope["headers"] if name not in UNHEARD]}
+        if first in OURS and scope["method"] == "HEAD":  # answered as GET; the server, which must know, sends no body for it
+            inner["method"] = "GET"
+        await self.app(inner, receive, guarded)
+        scope["route"], scope["outcome"] = inner.get("route"), inner.get("outcome")
 
     def _foreign(self, headers: Headers, origins: Sequence[str]) -> bool:
         """Whether a page of another site sends this, one that may not. What is no browser names no page."""

@@ -1,13 +1,24 @@
 """What was found → what is said: fixed words, the articles' own, or a language model's when there is one and it can be relied on.
+What was said is remembered for whoever asks the same, and counted.
 
 Knows an open index and the parts that choose, write and check; knows nothing of links, which are made of a reply's sources.
 """
 
+import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import pickle
+import re
+import threading
+import uuid
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import date
 from itertools import chain
 from typing import TYPE_CHECKING
+
+from cachetools import LRUCache
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from assistant import phrases
 from assistant.cite import corrected, law_quote
@@ -16,7 +27,7 @@ from assistant.question import Question
 from assistant.select import READ, Selector
 from assistant.settings import Settings
 from assistant.support import Checker
-from assistant.types import Checked, Notice, Outcome, Passage, Turn
+from assistant.types import Answer, Ask, Checked, Event, Notice, Outcome, Passage, Turn
 from corpus.chunk import Chunk
 from corpus.dense import Embedder
 from corpus.index import Index
@@ -24,6 +35,8 @@ from corpus.index import Index
 if TYPE_CHECKING:
     from assistant.generate import Writer
     from assistant.retrieve import Statutes
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # bounds of the histogram
 
 
 @dataclass(frozen=True)
@@ -52,15 +65,46 @@ class Reply:
     notices: tuple[Notice, ...] = ()
 
 
+class Tally:
+    """What was asked through whatever door and how it ended, for Prometheus; labelled by nothing that people write."""
+
+    kind = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        own = self._registry = CollectorRegistry()
+        ProcessCollector(registry=own)
+        self.answers = Counter("hms_answers", "Answers by outcome", ["outcome"], registry=own)
+        self.fallbacks = Counter("hms_fallbacks", "Answers without the model, by why it was not used", ["reason"], registry=own)
+        self.memory = Counter("hms_memory", "Answers by whether they were remembered", ["found"], registry=own)
+        self.left = Counter("hms_left", "Answers that the reader did not wait for", registry=own)
+        self.running = Gauge("hms_running", "Questions that are being answered", registry=own)
+        self.requests = Counter("hms_requests", "Requests by route and status", ["route", "status"], registry=own)
+        self.seconds = Histogram("hms_request_seconds", "Time until a reply's end", ["route"], buckets=SECONDS, registry=own)
+        self.limits = Counter("hms_limits", "Requests turned away, by limit", ["limit"], registry=own)
+        self._ready = Gauge("hms_ready", "Whether questions can be answered", registry=own)
+        self._index = Gauge("hms_index", "How much is searched, in which index", ["id", "of"], registry=own)
+
+    def text(self, index: str, articles: int, chunks: int) -> bytes:
+        """All figures, of this process too, as Prometheus reads them; `index` is the open one's id, "" before it is open."""
+        self._ready.set(bool(index))
+        self._index.clear()
+        for of, many in (("articles", articles), ("chunks", chunks)) if index else ():
+            self._index.labels(index, of).set(many)
+        return generate_latest(self._registry)
+
+
 class Replier:
     """Replies from an open index. Safe to use from several threads."""
 
-    def __init__(self, index: Index, embedder: Embedder, statutes: "Statutes | None", writer: "Writer | None") -> None:
+    def __init__(
+        self, index: Index, embedder: Embedder, statutes: "Statutes | None", writer: "Writer | None", tally: Tally
+    ) -> None:
         self._index = index
         self._selector = Selector(embedder, index.lexical)
         self._checker = Checker(embedder, index.lexical)
         self._statutes = statutes
         self._writer = writer
+        self._tally = tally
 
     def reply(self, found: Found) -> Iterator[tuple[str, str] | Reply]:
         """What a model writes as it comes (("draft", text), ("stage", what is done)), and the Reply last.
@@ -90,6 +134,7 @@ class Replier:
             yield "stage", phrases.CHECKING[question.language]
             written = checked(whole, question, chunks, self._checker)
         except Fault as fault:
+            self._tally.fallbacks.labels(fault.reason).inc()
             notice = Notice("fallback", phrases.INSTEAD.format(reason=phrases.FALLBACK[fault.reason]))
             yield replace(self._told(found), notices=(notice,))
             return
@@ -130,6 +175,52 @@ class Replier:
             return Draft(text, draft.sources)
         law, units = law_quote(passage.chunk, len(draft.sources) + 1, question.language)
         return Draft(f"{text}\n\n{law}", (*draft.sources, *((unit, passage.chunk) for unit in units)))
+
+
+class Memory:
+    """Answers as they were given, for whoever asks the same again: the least recently asked are forgotten first. Safe to use from
+    several threads.
+
+    What is kept is pickled, so that its size is known; `mebibytes` bounds the sum, and 0 keeps nothing.
+    """
+
+    def __init__(self, mebibytes: int) -> None:
+        self._kept: LRUCache[bytes, bytes] = LRUCache(mebibytes * 2**20, len)
+        self._turn = threading.Lock()
+
+    def get(self, key: bytes) -> Answer | None:
+        """The answer kept under a key, if any."""
+        with self._turn:
+            kept = self._kept.get(key)
+        answer: Answer | None = pickle.loads(kept) if kept else None
+        return answer
+
+    def keep(self, key: bytes, answer: Answer) -> None:
+        """Keep an answer, unless it is larger than all that may be kept."""
+        kept = pickle.dumps(answer)
+        with self._turn, suppress(ValueError):
+            self._kept[key] = kept
+
+
+def same(ask: Ask, question: Question, index: str) -> bytes:
+    """A key that two questions share when they must get the same answer: the same words to the same index, today, for a rate of a
+    year that is over is marked so. Settings are not in it: they are the Assistant's, as its memory is."""
+    asked = (
+        question.text.casefold(),
+        [(turn.role, turn.content) for turn in ask.history],
+        ask.role,
+        ask.page,
+        index,
+        date.today(),
+    )
+    return hashlib.sha256(repr(asked).encode()).digest()
+
+
+def again(kept: Answer, question: Question) -> Generator[Event, None, Answer]:
+    """The events of an answer that was given before, and the answer; it gets an id of its own, for it is rated by itself."""
+    yield from (Event("token", {"text": piece}) for piece in re.findall(r"\S+\s*", kept.answer))
+    yield from (Event("citation", each) for each in kept.citations)
+    return replace(kept, id=uuid.uuid4().hex, question=question.text)
 
 
 def pages_at(index: Index, paths: Iterable[str]) -> dict[str, Sequence[Chunk]]:

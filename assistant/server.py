@@ -5,17 +5,15 @@ Knows HTTP; knows nothing of how an answer comes about. Everything a reader can 
 """
 
 import asyncio
-import errno
 import json
 import logging
-import socket
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from dataclasses import asdict
 from html import escape
 from http import HTTPStatus
 from pathlib import Path
 from string import Template
-from typing import Any, get_args
+from typing import Any
 
 import h11
 import uvicorn
@@ -27,15 +25,28 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from assistant import HmsError, NotReadyError
 from assistant.chat import Assistant
-from assistant.guards import MAX_HEAD, OURS, Fault, Meter, around, fault, refused, short, unread
-from assistant.settings import Settings
-from assistant.types import Answer, Ask, Audience, Citation, Event, Feedback, Turn
+from assistant.guards import MAX_HEAD, OURS, Meter, around, hidden, log_lines, unread
+from assistant.settings import Settings, check_address
+from assistant.types import Answer, Ask, Citation, Event
 from assistant.ui import day, mount
+from assistant.wire import (
+    MODEL,
+    Fault,
+    asked,
+    chunks,
+    completion,
+    conversation,
+    fault,
+    json_fields,
+    rating,
+    refused,
+    short,
+)
 
 log = logging.getLogger(__name__)
 WEB = Path(__file__).resolve().parent / "web"
@@ -44,7 +55,6 @@ MAX_RESULTS = 50
 HEAD_SECONDS = 10  # that a request's head may take to come, and an idle connection may last
 READ_SECONDS = 20  # without reading, after which a reader is taken to be gone
 GRACE = 3  # seconds to finish in when stopped: an open page would hold its connection, and the server, for as long as it is open
-SAID = {"answer_id": (1, 100), "reason": (0, 200), "comment": (0, 1000)}  # of an answer: how many characters
 # Requests and errors, for OpenAPI.
 API: dict[str, Any] = yaml.safe_load((Path(__file__).resolve().parent / "api.yaml").read_text("utf-8"))
 
@@ -53,6 +63,7 @@ def create_app(assistant: Assistant) -> ASGIApp:
     """The whole application: API, reader pages, and the chat at `/`."""
     app = FastAPI(title="HMS-assistenten", version="1", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     _routes(app, assistant)
+    _openai(app, assistant)
     _pages(app, assistant)
     _last_resort(app)
     _error_handlers(app)
@@ -63,20 +74,23 @@ def create_app(assistant: Assistant) -> ASGIApp:
             _error_handlers(route.app)
             # The chat's app looks up the function that is asked for without a look whether there is one.
             route.app.add_exception_handler(KeyError, lambda request, _: refused(request.scope, 422))
-    return around(mounted, assistant.settings, meter)
+    return around(mounted, assistant.settings, meter, assistant.tally)
 
 
-def serve(assistant: Assistant, settings: Settings) -> None:
+def serve(assistant: Assistant, settings: Settings, make: Callable[[Assistant], ASGIApp] = create_app) -> None:
     """Serve until stopped; the page is up at once and the index is loaded behind it. Raises HmsError when the port is taken."""
-    _check_port(settings)
+    check_address(settings)
     assistant.start()
-    uvicorn.Server(configured(create_app(assistant), settings)).run()
+    uvicorn.Server(configured(make(assistant), settings)).run()
 
 
 def configured(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     """How the app is served."""
     # "info" tells where the page is; what people ask belongs in no log.
     quiet: dict[str, Any] = {"log_level": "info", "access_log": False, "server_header": False}
+    if settings.log:
+        log_lines()
+        quiet["log_config"] = None
     proxies = list(settings.trusted_proxies)  # else uvicorn would believe whoever runs on this machine
     patience: dict[str, Any] = {"http": _Connection, "h11_max_incomplete_event_size": MAX_HEAD, "ws": "none"}
     patience |= {"timeout_graceful_shutdown": GRACE}
@@ -142,47 +156,28 @@ class _Connection(H11Protocol):
         self.loop.call_later(READ_SECONDS, self.transport.abort)
 
 
-def _check_port(settings: Settings) -> None:
-    """Raises HmsError when the address cannot be served on, before anything is loaded."""
-    host, port = settings.host, settings.port
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except (OSError, UnicodeError) as error:
-            if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES):
-                why = "opptatt" if error.errno == errno.EADDRINUSE else "forbeholdt administratorer"
-                told = f"Kan ikke bruke port {port} på {host}, for den er {why}; velg en annen med --port eller HMS_PORT."
-                raise HmsError(told) from None
-            raise HmsError(
-                f"HMS_HOST er «{host}», som ikke er en adresse på denne maskinen; bruk for eksempel 127.0.0.1."
-            ) from None
-
-
 def _routes(app: FastAPI, assistant: Assistant) -> None:
     @app.post("/api/ask", summary="Answer a question; server-sent events with Accept: text/event-stream",
               response_model=Answer, openapi_extra=API["ask"])  # fmt: skip
     async def ask(request: Request) -> Response:
-        question = _ask(await _fields(request))
-        if "text/event-stream" not in request.headers.get("accept", ""):
-            return JSONResponse(asdict(await run_in_threadpool(assistant.ask, question)))
-        events = await run_in_threadpool(_started, assistant.stream(question))
-        assistant.manifest()  # "not ready" is a status of its own; the stream itself would tell too late for one
-        return StreamingResponse(_sse(events), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        question = asked(await json_fields(request))
+        if "text/event-stream" in request.headers.get("accept", ""):
+            return await _stream(assistant, request, question, _event)
+        return JSONResponse(asdict(await _answer(assistant, request, question)))
 
     @app.post("/api/search", summary="The best passages for a question", openapi_extra=API["search"])
     async def search(request: Request) -> Response:
-        fields = await _fields(request)
+        fields = await json_fields(request)
         limit = fields.get("limit", 10)
         if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= MAX_RESULTS:
             raise Fault(
                 422, "invalid_value", f"«limit» er {short(limit)}, men må være et heltall fra 1 til {MAX_RESULTS}.", "limit"
             )
-        return JSONResponse({"passages": await run_in_threadpool(assistant.search, _ask(fields), limit)})
+        return JSONResponse({"passages": await run_in_threadpool(assistant.search, asked(fields), limit)})
 
     @app.post("/api/feedback", summary="What a reader thinks of an answer", status_code=204, openapi_extra=API["feedback"])
     async def feedback(request: Request) -> Response:
-        await run_in_threadpool(assistant.rate, _rating(await _fields(request)))
+        await run_in_threadpool(assistant.rate, rating(await json_fields(request)))
         return Response(status_code=204)
 
     @app.get("/api/health", summary="The process is up")
@@ -192,6 +187,28 @@ def _routes(app: FastAPI, assistant: Assistant) -> None:
     @app.get("/api/ready", summary="Index and model are loaded, with the manifest", openapi_extra=API["ready"])
     async def ready() -> dict[str, object]:
         return {"status": "ready", "manifest": assistant.manifest()}
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics(request: Request) -> Response:
+        if hidden(request.scope, assistant.settings):
+            raise Fault(403, "forbidden", "Adressen «/metrics» er ikke åpen herfra; hvem som får lese den, står i HMS_METRICS.")
+        return Response(assistant.figures(), headers={"Content-Type": assistant.tally.kind, "Cache-Control": "no-store"})
+
+
+def _openai(app: FastAPI, assistant: Assistant) -> None:
+    """What OpenAI's clients ask."""
+
+    @app.post("/v1/chat/completions", summary="An answer as OpenAI's clients read it", openapi_extra=API["chat"])
+    async def completions(request: Request) -> Response:
+        fields, host = await json_fields(request), str(request.base_url).rstrip("/")
+        question = conversation(fields)
+        if fields.get("stream"):
+            return await _stream(assistant, request, question, lambda event: chunks(event, host))
+        return JSONResponse(completion(await _answer(assistant, request, question), host))
+
+    @app.get("/v1/models", summary="The one model there is")
+    async def models() -> dict[str, object]:
+        return {"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": MODEL}]}
 
 
 def _pages(app: FastAPI, assistant: Assistant) -> None:
@@ -242,56 +259,17 @@ def _last_resort(app: FastAPI) -> None:
             app.add_route(path, nothing, METHODS, include_in_schema=False)
 
 
-async def _fields(request: Request) -> dict[str, Any]:
-    """The JSON object of a request's body."""
-    if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
-        given = request.headers.get("content-type") or "ikke oppgitt"
-        raise Fault(415, "unsupported_media_type", f"Innholdstypen er «{short(given)}»; send application/json.")
-    try:
-        fields = json.loads(await request.body())
-    except (ValueError, RecursionError) as error:
-        where = f"; feilen står ved tegn {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else " i UTF-8"
-        raise Fault(400, "malformed", f"Forespørselen er ikke gyldig JSON{where}.") from None
-    if not isinstance(fields, dict):
-        raise Fault(400, "malformed", "Forespørselen må være et JSON-objekt; feltene står i /openapi.json.")
-    return fields
+async def _answer(assistant: Assistant, request: Request, question: Ask) -> Answer:
+    found = await run_in_threadpool(assistant.ask, question)
+    request.scope["outcome"] = found.outcome  # for the log
+    return found
 
 
-def _ask(fields: dict[str, Any]) -> Ask:
-    role, page = fields.get("role"), fields.get("page")
-    if role is not None and role not in get_args(Audience):
-        raise Fault(422, "invalid_value", f"«role» er {short(role)}, men må være en av {', '.join(get_args(Audience))}.", "role")
-    if page is not None and not isinstance(page, str):
-        raise Fault(422, "invalid_value", f"«page» er {short(page)}, men må være stien til en side.", "page")
-    history = () if fields.get("history") is None else _history(fields["history"])
-    return Ask(_text(fields, "question"), history, role, page and ("/" + page.strip("/")))
-
-
-def _history(value: object) -> tuple[Turn, ...]:
-    wrong = "«history» må være en liste av {«role»: «user» eller «assistant», «content»: tekst}."
-    if not isinstance(value, list) or not all(isinstance(turn, dict) for turn in value):
-        raise Fault(422, "invalid_value", wrong, "history")
-    if any(turn.get("role") not in ("user", "assistant") or not isinstance(turn.get("content"), str) for turn in value):
-        raise Fault(422, "invalid_value", wrong, "history")
-    return tuple(Turn(turn["role"], turn["content"]) for turn in value)
-
-
-def _text(fields: dict[str, Any], name: str) -> str:
-    value = fields.get(name)
-    if not isinstance(value, str):
-        raise Fault(422, "invalid_value", f"Feltet «{name}» mangler eller er ikke tekst; skriv spørsmålet der.", name)
-    return value
-
-
-def _rating(fields: dict[str, Any]) -> Feedback:
-    """What a reader says of an answer."""
-    if fields.get("rating") not in ("up", "down"):
-        raise Fault(422, "invalid_value", f"«rating» er {short(fields.get('rating'))}, men må være up eller down.", "rating")
-    for name, (least, most) in SAID.items():
-        value = fields.get(name)
-        if not (isinstance(value, str) and least <= len(value) <= most) and not (value is None and not least):
-            raise Fault(422, "invalid_value", f"«{name}» må være tekst på {least} til {most} tegn.", name)
-    return Feedback(fields["answer_id"], fields["rating"], fields.get("reason"), fields.get("comment"))
+async def _stream(assistant: Assistant, request: Request, question: Ask, frame: Callable[[Event], str]) -> Response:
+    events = await run_in_threadpool(_started, assistant.stream(question))
+    assistant.manifest()  # "not ready" is a status of its own; the stream itself would tell too late for one
+    sent = _sse(events, request.scope, frame)
+    return StreamingResponse(sent, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
 def _started(events: Iterator[Event]) -> Generator[Event]:
@@ -305,24 +283,32 @@ def _started(events: Iterator[Event]) -> Generator[Event]:
     return all_of_them()
 
 
-async def _sse(events: Generator[Event]) -> AsyncIterator[str]:
+async def _sse(events: Generator[Event], scope: Scope, frame: Callable[[Event], str]) -> AsyncIterator[str]:
     try:
         async for event in iterate_in_threadpool(events):
-            data = asdict(event.data) if isinstance(event.data, Answer | Citation) else dict(event.data)
-            yield f"event: {event.name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
+            if isinstance(event.data, Answer):
+                scope["outcome"] = event.data.outcome
+            yield frame(event)
     except Exception as error:  # the status is sent; all that is left is an event that says so
         told = fault(error)
         if told.status == 500:
             log.exception("a stream broke")
-        yield f"event: error\ndata: {json.dumps(told.body, ensure_ascii=False)}\n\n"
+        yield frame(Event("error", told.told(scope["path"])))
     finally:
         events.close()  # a reader who leaves stops the answer, now and not when memory is next tidied
 
 
+def _event(event: Event) -> str:
+    data = asdict(event.data) if isinstance(event.data, Answer | Citation) else dict(event.data)
+    return f"event: {event.name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
+
+
 def _error_handlers(app: FastAPI) -> None:
-    async def reply(_: Request, error: Exception) -> Response:
+    async def reply(request: Request, error: Exception) -> Response:
         told = fault(error)
-        return JSONResponse(told.body, told.status, headers={"Retry-After": "5"} if told.status == 503 else None)
+        return JSONResponse(
+            told.told(request.url.path), told.status, headers={"Retry-After": "5"} if told.status == 503 else None
+        )
 
     async def http(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 422

@@ -4,7 +4,9 @@ Each field is set by `HMS_<NAME>` in the environment or in `.env` (the environme
 this one by `tests/test_settings.py`.
 """
 
+import errno
 import os
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from ipaddress import ip_network
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from assistant import SettingError
+from assistant import HmsError, SettingError
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -63,6 +65,18 @@ def _number(value: str) -> int:
     return int(value)
 
 
+def _size(value: str) -> int:
+    if not value.isascii() or not value.isdigit():
+        raise ValueError("et heltall fra 0")
+    return int(value)
+
+
+def _log(value: str) -> str:
+    if value != "json":
+        raise ValueError("json, eller tom")
+    return value
+
+
 def _model(value: str) -> str:
     provider, mark, name = value.partition(":")
     if not (provider and mark and name):
@@ -91,6 +105,11 @@ class Settings:
     trusted_proxies: tuple[str, ...] = _setting(
         (), _networks, "proxies whose X-Forwarded-For tells the client, as addresses or networks, `,`-separated"
     )
+    cache: int = _setting(16, _size, "memory for answers that are asked for again, in MiB; 0: none")
+    metrics: tuple[str, ...] = _setting(
+        ("127.0.0.0/8", "::1/128"), _networks, "who may read `/metrics`, as addresses or networks, `,`-separated"
+    )
+    log: str = _setting("", _log, "empty: a few lines for people; `json`: a line for each request")
 
 
 def load(environment: Mapping[str, str] | None = None, **overrides: str | None) -> Settings:
@@ -110,6 +129,23 @@ def load(environment: Mapping[str, str] | None = None, **overrides: str | None) 
         except ValueError as error:
             raise SettingError(f"{name} er «{value}», men må være {error}.") from None
     return Settings(**values)
+
+
+def check_address(settings: Settings) -> None:
+    """Raises HmsError when the address cannot be served on, before anything is loaded."""
+    host, port = settings.host, settings.port
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, UnicodeError) as error:
+            if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES):
+                why = "opptatt" if error.errno == errno.EADDRINUSE else "forbeholdt administratorer"
+                told = f"Kan ikke bruke port {port} på {host}, for den er {why}; velg en annen med --port eller HMS_PORT."
+                raise HmsError(told) from None
+            raise HmsError(
+                f"HMS_HOST er «{host}», som ikke er en adresse på denne maskinen; bruk for eksempel 127.0.0.1."
+            ) from None
 
 
 def dotenv(file: Path = ROOT / ".env") -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The chat page in Gradio: conversation on the left, the sources of the latest answer beside it.
+"""The chat page in Gradio: conversation on the left, the sources of the latest answer beside it; and an answer in others' chats.
 
 Knows how an Answer is shown; knows nothing of how it comes about. Everything from articles and readers is escaped: it is data.
 """
@@ -26,6 +26,7 @@ KEPT_TURNS, KEPT_CHARACTERS = 20, 4_000  # of the conversation are sent along: t
 AT_ONCE = 8  # questions answered at the same time
 SESSIONS = 2_000  # open pages, and those closed within an hour; each takes 30 KB, and Gradio would keep 10,000
 WORDS_A_STEP = 6  # of a streamed answer; single words flicker
+
 
 Message = dict[str, Any]
 Shown = tuple[Any, ...]  # values of the outputs, in the order of `_outputs`

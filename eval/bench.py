@@ -192,7 +192,7 @@ def server(
 
     port = free_port()
     told = {"HMS_CONTENT": ":".join(map(str, contents)), "HMS_INDEX": str(index), "HMS_HOST": "127.0.0.1", "HMS_PORT": str(port)}
-    told |= {"HMS_RATE": "1000000", "HMS_DAILY": "1000000"}  # one client asks all there is
+    told |= {"HMS_RATE": "1000000", "HMS_DAILY": "1000000", "HMS_CACHE": "0"}  # one client asks all there is, and again
     environment = _environment() | told | dict(settings or {})
     begun = time.perf_counter()
     process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=DEVNULL, stderr=DEVNULL)

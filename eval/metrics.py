@@ -20,11 +20,11 @@ from functools import lru_cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import numpy as np
 
-from assistant.cite import READER
+from assistant.cite import page_path
 from corpus.article import Article, read_contents, repair
 
 Row = dict[str, Any]  # a question as it was asked, answered and scored
@@ -146,13 +146,6 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 def percentile(values: Sequence[float], share: float) -> float:
     """The value below which `share` percent of the values lie; nan without any."""
     return float(np.percentile(values, share)) if len(values) else float("nan")
-
-
-def page_path(url: str, base_url: str) -> str:
-    """The page path in an address of the site or of the reader page, as gold pages are written."""
-    address = url[len(base_url) :] if base_url and url.startswith(base_url) else urlsplit(url).path
-    path = unquote(address.partition("#")[0]).rstrip("/")
-    return path.removeprefix(READER) or "/"
 
 
 class Judge:

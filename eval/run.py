@@ -16,6 +16,7 @@ import numpy as np
 
 from assistant import HmsError, settings
 from assistant.chat import Assistant
+from assistant.cite import page_path
 from assistant.extract import extract, tell
 from assistant.question import read
 from assistant.select import Selector
@@ -25,7 +26,7 @@ from corpus.build import build
 from corpus.index import current, read_manifest
 from eval import EvalError, dataset, metrics
 from eval.dataset import Record
-from eval.metrics import Judge, Row, Table, interval, page_path, percentile
+from eval.metrics import Judge, Row, Table, interval, percentile
 
 History = list[dict[str, str]]
 Progress = Callable[[int, int], None]
@@ -62,7 +63,7 @@ class InProcess:
 
     def __init__(self, index: Path | None = None, base_url: str | None = None) -> None:
         self._assistant = Assistant(
-            settings.load(index=str(index) if index else None, content=_content(index), base_url=base_url)
+            settings.load(index=str(index) if index else None, content=_content(index), base_url=base_url, cache="0")
         )
         self._assistant.load()
         self.base_url = self._assistant.base_url

@@ -78,16 +78,17 @@ def app(port: int, ready: str = "/api/ready", **environment: str) -> Iterator[st
         command, cwd=ROOT, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        _answering(server, f"http://127.0.0.1:{port}{ready}")
+        answering(f"http://127.0.0.1:{port}{ready}", lambda: server.poll() is None)
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
         server.wait(20)
 
 
-def _answering(server: "subprocess.Popen[bytes]", url: str) -> None:
+def answering(url: str, alive: Callable[[], bool] = lambda: True) -> None:
+    """Wait until the address answers with success."""
     begun = time.perf_counter()
-    while server.poll() is None and time.perf_counter() - begun < PATIENCE:
+    while alive() and time.perf_counter() - begun < PATIENCE:
         with contextlib.suppress(OSError):
             urllib.request.urlopen(url, timeout=5).close()
             return

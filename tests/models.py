@@ -5,7 +5,6 @@ The model's name is the script's: what is said, in which pieces, and what goes w
 
 import asyncio
 import json
-import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -16,6 +15,9 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import ASGIApp
+
+from eval.bench import free_port
 
 
 @dataclass
@@ -47,24 +49,29 @@ class ModelServer:
 
 @contextmanager
 def model_server(scripts: dict[str, Script]) -> Iterator[ModelServer]:
-    """Serve the scripts on a free port of this machine."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    served = ModelServer(f"http://127.0.0.1:{port}", scripts)
-    server = uvicorn.Server(_config(_app(served), port))
+    """Serve the scripts."""
+    served = ModelServer("", scripts)
+    with serving(_app(served)) as served.url:
+        yield served
+
+
+@contextmanager
+def serving(app: ASGIApp) -> Iterator[str]:
+    """Serve an app on a free port of this machine; gives its address."""
+    port = free_port()
+    server = uvicorn.Server(_config(app, port))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.01)
     try:
-        yield served
+        yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
         thread.join(timeout=10)
 
 
-def _config(app: FastAPI, port: int) -> uvicorn.Config:
+def _config(app: ASGIApp, port: int) -> uvicorn.Config:
     return uvicorn.Config(app, host="127.0.0.1", port=port, log_level="critical", timeout_graceful_shutdown=1)
 
 

@@ -1,6 +1,10 @@
 """The Assistant over the shipped articles: what each kind of question gets."""
 
+import re
 import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,8 +55,6 @@ def test_an_answer_keeps_its_promises(assistant: Assistant, question: str) -> No
 
 
 def plain(markdown: str) -> str:
-    import re
-
     return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", markdown)
 
 
@@ -252,3 +254,80 @@ def test_the_law_itself_is_quoted_below_the_articles(content: Writer, tmp_path: 
     without = Assistant(assistant.settings)
     without.load()
     assert [each.kind for each in without.ask(Ask("Når må vi opprette arbeidsmiljøutvalg?")).citations] == ["artikkel"]
+
+
+def remembered(assistant: Assistant) -> float:
+    """How many questions have been answered from memory."""
+    found = re.search(r'hms_memory_total{found="yes"} (\S+)', assistant.figures().decode())
+    return float(found[1]) if found else 0.0
+
+
+def events(assistant: Assistant, ask: Ask) -> list[tuple[str, object]]:
+    """The events of an answer, its tokens as one and without what is each answer's own."""
+    found = list(assistant.stream(ask))
+    text = "".join(str(each.data["text"]) for each in found if each.name == "token" and isinstance(each.data, Mapping))
+    data = [replace(each.data, id="", elapsed_ms=0) if isinstance(each.data, Answer) else each.data for each in found]
+    return [(each.name, told) for each, told in zip(found, data, strict=True) if each.name != "token"] + [("token", text)]
+
+
+def test_a_question_that_was_answered_is_answered_from_memory_at_once(settings: Settings) -> None:
+    own = Assistant(settings)
+    own.load()
+    for question in (ANSWERED[0], "Hvem vant fotballkampen i går?", "Hei!", "En kollega ligger bevisstløs på lageret!"):
+        before, first = remembered(own), own.ask(Ask(question))
+        assert remembered(own) == before
+        begun = time.perf_counter()
+        again = [own.ask(Ask(question)) for _ in range(20)]
+        assert 1000 * (time.perf_counter() - begun) / 20 < 50  # 1 ms on a machine that does nothing else
+        assert min(each.elapsed_ms for each in again) <= 5
+        assert remembered(own) == before + 20
+        assert {replace(each, id="", elapsed_ms=0) for each in (first, *again)} == {replace(first, id="", elapsed_ms=0)}
+        assert len({each.id for each in (first, *again)}) == 21  # each is rated by itself
+
+
+def test_a_stream_from_memory_is_like_the_first(settings: Settings) -> None:
+    own = Assistant(settings)
+    own.load()
+    assert events(own, Ask(ANSWERED[1])) == events(own, Ask(ANSWERED[1]))
+    assert remembered(own) == 1
+
+
+def test_an_answer_is_remembered_with_the_question_as_it_is_asked(settings: Settings) -> None:
+    own = Assistant(settings)
+    own.load()
+    own.ask(Ask(ANSWERED[0]))
+    assert own.ask(Ask(ANSWERED[0].upper())).question == ANSWERED[0].upper()
+    assert remembered(own) == 1
+
+
+def test_without_room_nothing_is_remembered(settings: Settings) -> None:
+    own = Assistant(replace(settings, cache=0))
+    own.load()
+    assert own.ask(Ask(ANSWERED[0])).answer == own.ask(Ask(ANSWERED[0])).answer
+    assert remembered(own) == 0
+
+
+def test_figures_tell_what_is_answered_and_when_a_reader_leaves(settings: Settings) -> None:
+    own = Assistant(settings)
+    assert "hms_ready 0.0" in own.figures().decode() and "hms_index{" not in own.figures().decode()
+    own.load()
+    own.ask(Ask("Hei!"))
+    stream = own.stream(Ask(ANSWERED[0]))
+    next(stream), next(stream)
+    assert "hms_running 1.0" in own.figures().decode()
+    stream.close()  # type: ignore[attr-defined]
+    figures, manifest = own.figures().decode(), own.manifest()
+    expected = ["hms_ready 1.0", "hms_running 0.0", "hms_left_total 1.0", 'hms_answers_total{outcome="greeting"} 1.0']
+    expected += [f'hms_index{{id="{manifest["id"]}",of="{of}"}} {float(str(manifest[of]))}' for of in ("articles", "chunks")]
+    assert all(f"\n{line}\n" in figures for line in expected)
+    assert 'outcome="answered"' not in figures  # whoever left was not answered
+
+
+def test_an_article_is_given_as_text_by_its_path_or_its_address(assistant: Assistant) -> None:
+    found = assistant.article("/blogs/regnskap/verneombud")
+    assert found is not None
+    assert (found["title"], found["updated"], found["url"]) == ("Verneombud", "2025-11-20", "/lest/blogs/regnskap/verneombud")
+    assert "velges for to år om gangen" in str(found["text"])
+    cited = assistant.ask(Ask("Hvor lenge sitter verneombudet?")).citations[0].url
+    assert assistant.article(cited) == assistant.article(f"https://assistent.example{cited}") == found
+    assert assistant.article("/finnes/ikke") is None

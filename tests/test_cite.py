@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.cite import MARKER, citation, deep_link, fragment, named_laws, page_text, page_url, resolve
+from assistant.cite import MARKER, citation, deep_link, fragment, named_laws, page_path, page_text, page_url, resolve
 from corpus.chunk import Chunk
 from corpus.markdown import Unit
 
@@ -107,3 +107,19 @@ def test_the_laws_that_are_cited_are_linked_once_each() -> None:
     ]
     laws = named_laws((unit, chunk(0, unit)) for unit in map(sentence, texts))
     assert [(each.text, each.url) for each in laws] == [("Arbeidsmiljøloven § 6-1", "https://lovdata.no/lov/2005-06-17-62/§6-1")]
+
+
+@pytest.mark.parametrize(
+    ("url", "base", "path"),
+    [
+        (f"{SITE}/blogs/amu/#krav:~:text=a", SITE, "/blogs/amu"),
+        ("https://x.no/blogs/a%C3%A5/", "", "/blogs/aå"),
+        ("/lest/blogs/amu#krav", "", "/blogs/amu"),
+        (f"{SITE}/", SITE, "/"),
+        ("/lest/", "", "/"),
+        ("https://assistent.example/lest/blogs/amu#krav", SITE, "/blogs/amu"),
+        ("/blogs/amu/", SITE, "/blogs/amu"),
+    ],
+)
+def test_page_paths_are_read_from_addresses_as_articles_have_them(url: str, base: str, path: str) -> None:
+    assert page_path(url, base) == path

@@ -72,7 +72,7 @@ KEPT: list[Assistant] = []  # a client that is thrown away leaves its connection
 
 
 def with_model(settings: Settings, model: str, url: str = "", seconds: int = 20) -> Assistant:
-    KEPT.append(Assistant(replace(settings, model=model, model_url=url, model_seconds=seconds)))
+    KEPT.append(Assistant(replace(settings, model=model, model_url=url, model_seconds=seconds, cache=0)))
     KEPT[-1].load()
     return KEPT[-1]
 
@@ -636,3 +636,14 @@ def test_without_a_question_put_anew_in_time_the_plain_one_is_answered(
     assert fallback(talking.ask(greeted)) == instead("key")
     assert len(served.asked) == asked + 2
     assert time.monotonic() - begun < generate.REWRITING + 1.5
+
+
+def test_only_what_the_model_wrote_is_remembered(served: ModelServer, settings: Settings, numbers: Mapping[str, int]) -> None:
+    """A model that is away, or finds nothing, may do better for the next who asks."""
+    KEPT.append(Assistant(replace(settings, model="openai:model", model_url=f"{served.url}/v1", model_seconds=20)))
+    KEPT[-1].load()
+    script = Script([f"{TWO_YEARS}. [{{years}}]".format(**numbers)], status=400, fails=1)
+    first, second, third = (play(served, KEPT[-1], script) for _ in range(3))
+    assert (bool(fallback(first)), first.model) == (True, "extractive")
+    assert fallback(second) == fallback(third) == "" and second.answer == third.answer
+    assert (script.times, second.id != third.id) == (2, True)

@@ -1,10 +1,18 @@
 """What stands around every request: whose page may ask, how often, who the client is, and the headers of every reply."""
 
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 
+import httpx
 import pytest
 from starlette.testclient import TestClient
 
@@ -12,6 +20,8 @@ from assistant.chat import Assistant
 from assistant.guards import MAX_BODY, _duration, client
 from assistant.server import create_app
 from assistant.settings import Settings
+from eval.bench import free_port
+from tests.conftest import ROOT
 from tests.test_server import error
 
 SITE, STRANGER = "https://www.example.no", "https://stranger.example"
@@ -182,3 +192,109 @@ def test_every_reply_shuts_devices_and_other_sites_out(embedded: TestClient) -> 
     policy = embedded.get("/widget").headers["content-security-policy"].split("; ")
     needed = ["default-src 'none'", "frame-ancestors 'none'"]
     assert {*needed, *(f"{kind}-src 'self'" for kind in ("script", "style", "connect", "img"))} <= set(policy)
+
+
+def test_the_other_doors_are_counted_with_questions_and_shut_to_strangers_pages(settings: Settings) -> None:
+    client = served(settings, rate=2)
+    assert [*asked(client), *asked(client, 2, "/v1/chat/completions")] == [503, 422, 429]
+    told = client.post("/v1/chat/completions", json=QUESTION).json()["error"]
+    assert (told["type"], told["code"]) == ("rate_limit_error", "too_many")
+    assert asked(client, path="/v1/chat/completions", Origin=STRANGER) == [403]
+
+
+def figures(client: TestClient, **headers: str) -> int:
+    """The status of whoever asks for the figures."""
+    return client.get("/metrics", headers=headers).status_code
+
+
+def test_figures_are_for_this_machine_and_those_that_a_setting_names(settings: Settings) -> None:
+    assert [figures(served(settings, peer)) for peer in ("127.0.0.1", "::1", "203.0.113.9", "nobody")] == [200, 200, 403, 403]
+    named = {"metrics": ("203.0.113.0/24",)}
+    assert [figures(served(settings, peer, **named)) for peer in ("203.0.113.9", "127.0.0.1")] == [200, 403]
+    assert "HMS_METRICS" in error(served(settings).get("/metrics"), 403)["message"]
+
+
+def test_figures_are_shut_to_who_asks_through_a_proxy_on_this_machine(settings: Settings) -> None:
+    asked_from = {"X-Forwarded-For": "203.0.113.9"}
+    assert figures(served(settings, "127.0.0.1"), **asked_from) == 403
+    assert figures(served(settings, "127.0.0.1"), **{"X-Forwarded-For": "127.0.0.1"}) == 403  # anybody can write that
+    proxied = served(settings, "127.0.0.1", trusted_proxies=("127.0.0.1/32",))
+    assert figures(proxied, **asked_from) == 403
+    assert figures(served(settings, "10.0.0.1", trusted_proxies=("10.0.0.1/32",)), **{"X-Forwarded-For": "127.0.0.1"}) == 200
+
+
+def test_figures_count_requests_by_route_and_nothing_that_people_write(assistant: Assistant) -> None:
+    with TestClient(create_app(assistant), client=("127.0.0.1", 5)) as client:
+        client.post("/api/ask", json={"question": "Hva er kaffemaskinhemmeligheten?"})
+        for path in ("/lest/blogs/regnskap/hms", "/lest/blogs/regnskap/amu", "/finnes/ikke", "/api/x7", "/api/y7", "/v1/z7?q=z7"):
+            client.get(path)
+        client.head("/api/health")
+        client.post("/api/ask", content=b" " * (MAX_BODY + 1))
+        told = client.get("/metrics")
+    assert told.headers["content-type"].startswith("text/plain")
+    assert told.headers["x-content-type-options"] == "nosniff"
+    assert re.search(r'hms_requests_total{route="/lest/{path:path}",status="200"} [2-9]', told.text)
+    wanted = ("/api/ask", "200"), ("/api/ask", "413"), ("/api/health", "200"), ("other", "404")
+    assert all(f'hms_requests_total{{route="{route}",status="{status}"}}' in told.text for route, status in wanted)
+    assert 'hms_request_seconds_bucket{le="0.005",route="/api/ask"}' in told.text
+    assert 'hms_limits_total{limit="size"}' in told.text
+    assert "process_resident_memory_bytes" in told.text
+    assert not [word for word in ("kaffemaskin", "regnskap", "x7", "y7", "z7", "ikke") if word in told.text]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("a-1_B.2", True), ("a" * 64, True), ("a" * 65, False), ("å", False), ("a b", False)]
+)
+def test_a_request_has_an_id_its_own_when_that_is_sane(embedded: TestClient, given: str, kept: bool) -> None:
+    found = embedded.get("/api/health", headers={b"X-Request-ID": given.encode()}).headers["x-request-id"]
+    assert (found == given) == kept
+    assert kept or re.fullmatch("[0-9a-f]{32}", found)
+    assert embedded.get("/api/nei").headers["x-request-id"] != embedded.get("/api/nei").headers["x-request-id"]
+
+
+def test_the_log_has_a_line_of_json_for_each_request_and_no_word_of_what_is_asked(
+    settings: Settings, assistant: Assistant
+) -> None:
+    port = free_port()
+    environment = {**os.environ, "HMS_LOG": "json", "HMS_INDEX": str(settings.index), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", SERVING, str(port)]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as program:
+        url = f"http://127.0.0.1:{port}/api"
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{url}/ready").is_success:
+                    break
+            assert program.poll() is None
+            time.sleep(0.2)
+        headers = {"X-Request-ID": "mine", "User-Agent": "agent-7", "Accept": "application/json"}
+        asked = {"question": "Hva er kaffemaskinhemmeligheten?"}
+        httpx.post(f"{url}/ask", json=asked, headers=headers)
+        httpx.post(f"{url}/ask", json=asked, headers=headers | {"Accept": "text/event-stream"})
+        httpx.post(f"{url}/search", json=asked, headers=headers | {"X-Request-ID": "broken"})
+        program.terminate()
+        assert program.stderr
+        said = program.stderr.read()
+    lines = [json.loads(line) for line in said.splitlines()]
+    mine = [line for line in lines if line["request"] == "mine"]
+    assert [(line["route"], line["status"], line["outcome"]) for line in mine] == [("/api/ask", 200, "not_covered")] * 2
+    assert all(line["ms"] > 0 and line["level"] == "info" and line["time"] for line in mine)
+    broken = [line for line in lines if line["request"] == "broken"]
+    assert {line["level"] for line in broken} == {"info", "error"}
+    assert next(line["status"] for line in broken if "status" in line) == 500
+    assert any(line.get("error") == "ValueError" and "in search" in line["where"] for line in broken)
+    assert not [word for word in ("kaffemaskin", "agent-7", "127.0.0.1:5") if word in said]
+
+
+SERVING = """
+import sys
+from assistant.chat import Assistant
+from assistant.server import serve
+from assistant.settings import load
+
+class Breaking(Assistant):
+    def search(self, ask, limit=10):
+        raise ValueError(ask.question)
+
+settings = load(port=sys.argv[1])
+serve(Breaking(settings), settings)
+"""

@@ -29,12 +29,10 @@ import uvicorn
 from assistant.chat import Assistant
 from assistant.guards import BODY_SECONDS
 from assistant.server import HEAD_SECONDS, READ_SECONDS, configured, create_app
-from tests.conftest import ROOT
+from eval.bench import free_port
+from tests.conftest import ROOT, answering, needs_browser
 from tests.test_axe import faults as inaccessible
-from tests.test_browser import CHROMIUM, answering, browser, free_port
 
-__all__ = ["browser"]  # a fixture
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 SITE = "https://blog.example"
 SECRET = "nokkel-som-ingen-skal-se"
 PRIVATE = "Hvor mange plommer har naboen Ragnhild?"  # what somebody else asked
@@ -430,7 +428,7 @@ def test_one_who_asks_a_thousand_times_is_told_to_wait_and_others_are_not(served
 
     with ThreadPoolExecutor(10) as pool:
         asked = [pool.submit(hundred, each) for each in range(10)]
-        waits = []
+        waits: list[float] = []
         while not all(each.done() for each in asked):
             begun = time.perf_counter()
             assert served.sent(ask(QUESTION), f"127.0.4.{1 + len(waits) % 250}").status == 200

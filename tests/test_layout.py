@@ -18,7 +18,7 @@ PLACES = ("corpus", "assistant", "eval")
 LINES, FUNCTION, MODULES = 350, 60, 40
 COMMAND_LINES = ("__main__.py",)
 
-DOORS = {"app", *(f"assistant.{door}" for door in ("__main__", "server", "guards", "ui", "mcp_server", "insights"))}
+DOORS = {"app", *(f"assistant.{door}" for door in ("__main__", "server", "guards", "wire", "ui", "mcp_server", "insights"))}
 BEHIND_THE_DOORS = ("corpus", "assistant.retrieve", "assistant.prompts")
 NEVER = {
     "corpus": ("assistant", "eval", "app", "tests"),
@@ -38,15 +38,18 @@ OWNERS = {
     "sentence_transformers": {"corpus.dense", "corpus.train"},  # one reads a model, the other makes it
     "torch": {"corpus.dense", "corpus.train"},
     "fastapi": {"assistant.server"},
-    "starlette": {"assistant.server", "assistant.guards"},
+    "starlette": {"assistant.server", "assistant.guards", "assistant.wire"},
     "uvicorn": {"assistant.server"},
     "limits": {"assistant.guards"},
+    "prometheus_client": {"assistant.reply"},
+    "cachetools": {"assistant.reply"},
+    "mcp": {"assistant.__main__"},
     "gradio": {"assistant.ui", "assistant.insights"},
     "langchain_core": {"assistant.retrieve", "assistant.chat"},
     "langchain": {"corpus.enrich"},
     "sqlalchemy": {"assistant.store"},
 }
-SLOW = {"torch", "sentence_transformers", "chromadb", "gradio"}  # seconds to import: inside functions only
+SLOW = {"torch", "sentence_transformers", "chromadb", "gradio", "mcp"}  # seconds to import: inside functions only
 
 # Written in pieces, so that this file does not hold the words itself.
 HOSTS = "py|pi.org python|hosted.org npm|js.org anaconda|.org download.py|torch.org crates|.io deb|.debian.org".replace(

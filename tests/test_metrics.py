@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from assistant.cite import deep_link, page_text
+from assistant.cite import deep_link, page_path, page_text
 from corpus.article import Article, read_content
 from corpus.chunk import chunks
 from corpus.markdown import blocks
 from eval import metrics
-from eval.metrics import build_site, fault, hugo, page_path, read_page, rendered
+from eval.metrics import build_site, fault, hugo, read_page, rendered
 from tests.conftest import BLOG, Writer
 
 BASE = "https://example.no"

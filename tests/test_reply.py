@@ -3,17 +3,18 @@
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from assistant import phrases
 from assistant.chat import Assistant
 from assistant.question import LANGUAGES, Question, read
-from assistant.reply import Found, Replier, Reply, pages_at, writer
+from assistant.reply import Found, Memory, Replier, Reply, Tally, pages_at, same, writer
 from assistant.retrieve import passages
 from assistant.select import READ
 from assistant.settings import Settings
-from assistant.types import Ask, Outcome, Passage
+from assistant.types import Answer, Ask, Outcome, Passage, Turn
 from corpus import dense
 from tests.models import ModelServer, Script, model_server
 
@@ -31,7 +32,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
 
 def replier(assistant: Assistant, served: ModelServer | None = None, name: str = "good") -> Replier:
     settings = Settings(model=f"openai:{name}", model_url=f"{served.url}/v1", model_seconds=20) if served else Settings()
-    return Replier(assistant.index, dense.load(), None, writer(settings))
+    return Replier(assistant.index, dense.load(), None, writer(settings), Tally())
 
 
 def found(assistant: Assistant, text: str, ground: float) -> Found:
@@ -139,3 +140,38 @@ def test_pages_are_the_whole_articles_at_known_paths_each_once(assistant: Assist
     assert list(pages) == [own, other]
     assert pages[own] == assistant.index.page(own) and len(pages[own]) > 1
     assert all(chunk.path == own for chunk in pages[own])
+
+
+def key(question: str, index: str = "one", **fields: Any) -> bytes:
+    ask = Ask(question, **fields)
+    return same(ask, read(ask), index)
+
+
+def test_what_is_asked_in_other_letters_or_spaces_is_the_same_and_nothing_else_is() -> None:
+    asked = key("Hva er AMU?")
+    assert key("  hva  er\tamu? ") == asked
+    others = [key("Hva er AMU"), key("Hva er AMU?", "two"), key("Hva er AMU?", role="leder"), key("Hva er AMU?", page="/amu")]
+    others += [key("Hva er AMU?", history=(Turn(role, "HMS"),)) for role in ("user", "assistant")]
+    assert len({asked, *others}) == len(others) + 1
+
+
+def answer(number: int, length: int) -> Answer:
+    return Answer(str(number), "Hva?", "answered", "å" * length, "nb")
+
+
+def test_memory_is_bounded_by_size_and_forgets_what_was_asked_longest_ago() -> None:
+    memory = Memory(1)
+    for number in range(100):
+        memory.keep(bytes([number]), answer(number, 10_000))
+        assert memory.get(bytes([0])) == answer(0, 10_000)
+    kept = [number for number in range(100) if memory.get(bytes([number]))]
+    assert kept == [0, *range(100 - len(kept) + 1, 100)]
+    assert 0.9 * 2**20 < sum(len(answer(number, 10_000).answer.encode()) for number in kept) < 2**20
+    memory.keep(b"large", answer(1, 2**20))
+    assert memory.get(b"large") is None and memory.get(bytes([99]))
+
+
+def test_no_memory_keeps_nothing() -> None:
+    memory = Memory(0)
+    memory.keep(b"a", answer(1, 1))
+    assert memory.get(b"a") is None

@@ -12,15 +12,18 @@ from threading import Event as Flag
 from typing import Any
 
 import pytest
+from openai import OpenAI, UnprocessableEntityError
 from starlette.testclient import TestClient
 
 from assistant import HmsError
 from assistant.chat import Assistant
-from assistant.guards import MAX_BODY, MAX_CHAT_BODY, UNEXPECTED
+from assistant.guards import MAX_BODY, MAX_CHAT_BODY
 from assistant.server import WEB, create_app, serve
 from assistant.settings import Settings
 from assistant.types import Answer, Ask, Event
+from assistant.wire import MODEL, UNEXPECTED
 from tests.conftest import ROOT
+from tests.models import serving
 
 ANSWER = [
     "id", "question", "outcome", "answer", "language", "citations", "laws", "notices", "nearest", "followups", "model", "index",
@@ -283,6 +286,7 @@ def test_every_reply_forbids_sniffing_and_framing_by_others(client: TestClient) 
 def test_openapi_describes_requests_and_answers(client: TestClient) -> None:
     described = client.get("/openapi.json").json()
     assert {"/api/ask", "/api/search", "/api/feedback", "/api/health", "/api/ready"} <= set(described["paths"])
+    assert {"/v1/chat/completions", "/v1/models"} <= set(described["paths"])
     ask = described["paths"]["/api/ask"]["post"]
     fields = ask["requestBody"]["content"]["application/json"]["schema"]["properties"]
     assert list(fields) == ["question", "history", "role", "page"]
@@ -372,3 +376,97 @@ def test_a_taken_port_and_a_foreign_host_stop_the_start_before_anything_is_loade
 def test_the_program_ends_with_one_sentence_and_2() -> None:
     done = subprocess.run([sys.executable, "app.py", "--port", "x"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "HMS_PORT er «x», men må være et heltall fra 1 til 65535.\n")
+
+
+@pytest.fixture(scope="module")
+def openai_client(assistant: Assistant) -> Iterator[OpenAI]:
+    with serving(create_app(assistant)) as url, OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+def said(role: str, content: Any) -> Any:
+    """A message as OpenAI's clients send it."""
+    return {"role": role, "content": content}
+
+
+def test_openais_client_gets_an_answer_with_its_sources_as_links(openai_client: OpenAI) -> None:
+    assert [each.id for each in openai_client.models.list()] == [MODEL]
+    messages = [said("system", "Svar på latin."), said("user", "Hvor lenge sitter verneombudet?")]
+    reply = openai_client.chat.completions.create(model="gpt-5", messages=messages, temperature=0.2)
+    (choice,) = reply.choices
+    assert (reply.model, reply.object, choice.finish_reason, choice.message.role) == (
+        MODEL,
+        "chat.completion",
+        "stop",
+        "assistant",
+    )
+    assert reply.usage and reply.usage.total_tokens == 0
+    answer, _, sources = (choice.message.content or "").partition("\n\n**Kilder**\n\n")
+    assert "to år" in answer and "[1]" in answer
+    host = str(openai_client.base_url).removesuffix("/v1/")
+    assert sources.startswith(f"1. [Verneombud – Hvor lenge sitter verneombudet?]({host}/lest/blogs/regnskap/verneombud#hvor")
+
+
+def test_openais_client_streams_the_same(openai_client: OpenAI) -> None:
+    messages = [said("user", "Hvem vant fotballkampen i går?")]
+    whole = openai_client.chat.completions.create(model=MODEL, messages=messages).choices[0].message.content
+    chunks = list(openai_client.chat.completions.create(model=MODEL, messages=messages, stream=True))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == whole
+    assert whole and "Disse artiklene ligger nærmest:\n\n- [" in whole
+    assert [chunk.choices[0].finish_reason for chunk in chunks][-2:] == [None, "stop"]
+    assert {chunk.id for chunk in chunks} == {chunks[0].id} and {chunk.model for chunk in chunks} == {MODEL}
+
+
+def test_a_conversation_of_openais_client_is_understood_and_cut_to_what_is_read(openai_client: OpenAI) -> None:
+    first = openai_client.chat.completions.create(model=MODEL, messages=[said("user", "Hva er et verneombud?")])
+    old = [said("user", "Hva er AMU?"), said("assistant", "å" * 1_000)] * 12
+    parts = [{"type": "text", "text": "Og hvor lenge"}, {"type": "text", "text": "sitter det?"}]
+    talk = [*old, said("user", "Hva er et verneombud?"), said("assistant", first.choices[0].message.content), said("user", parts)]
+    reply = openai_client.chat.completions.create(model=MODEL, messages=talk)
+    assert "to år" in (reply.choices[0].message.content or "")
+
+
+QUESTION = said("user", "Hva er HMS?")
+
+
+@pytest.mark.parametrize(
+    ("changed", "param", "word"),
+    [
+        ({"messages": []}, "messages", "user"),
+        ({"messages": "Hva er HMS?"}, "messages", "user"),
+        ({"messages": [said("system", "Hei")]}, "messages", "user"),
+        ({"messages": [QUESTION, said("assistant", "Helse")]}, "messages", "user"),
+        ({"messages": [said("user", 7)]}, "messages", "user"),
+        ({"messages": [said("user", [{"type": "image_url", "image_url": {"url": "x"}}])]}, "messages", "user"),
+        ({"messages": [said("user", "a" * 5_000)]}, "question", "5000"),
+        ({"messages": [said("user", " ")]}, "question", "tomt"),
+        ({"n": 2}, "n", "«n» er 2"),
+        ({"tools": [{"type": "function", "function": {"name": "x"}}]}, "tools", "«tools»"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_openais_client_cannot_have_is_one_clear_error_of_its_own_kind(
+    openai_client: OpenAI, changed: dict[str, Any], param: str, word: str, stream: bool
+) -> None:
+    asked: dict[str, Any] = {"model": MODEL, "messages": [QUESTION], "stream": stream} | changed
+    with pytest.raises(UnprocessableEntityError) as caught:
+        openai_client.chat.completions.create(**asked)
+    told: Any = caught.value.response.json()["error"]
+    assert list(told) == ["message", "type", "param", "code"]
+    assert (told["type"], told["param"], told["code"]) == ("invalid_request_error", param, "invalid_value")
+    assert word in told["message"] and told["message"].endswith(".")
+
+
+def test_every_fault_below_v1_has_openais_shape(client: TestClient, settings: Settings) -> None:
+    replies = [client.get("/v1/nei"), client.get("/v1/chat/completions"), client.post("/v1/chat/completions", content="x")]
+    large = client.post("/v1/chat/completions", content=b" " * (MAX_BODY + 1), headers={"Content-Type": "application/json"})
+    with TestClient(create_app(Assistant(settings))) as waiting:
+        replies += [large, waiting.post("/v1/chat/completions", json={"messages": [QUESTION]})]
+        replies += [waiting.post("/v1/chat/completions", json={"messages": [QUESTION], "stream": True})]
+    assert [reply.status_code for reply in replies] == [404, 405, 415, 413, 503, 503]
+    assert {tuple(reply.json()["error"]) for reply in replies} == {("message", "type", "param", "code")}
+    assert [reply.json()["error"]["type"] for reply in replies] == ["invalid_request_error"] * 4 + ["server_error"] * 2
+    with TestClient(create_app(Breaking(settings)), raise_server_exceptions=False) as broken:
+        stream = broken.post("/v1/chat/completions", json={"messages": [QUESTION], "stream": True}).text
+    told = json.loads(stream.strip().split("\n\n")[-1].removeprefix("data: "))["error"]
+    assert (told["message"], told["type"], told["code"]) == (UNEXPECTED, "server_error", "internal")

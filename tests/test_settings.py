@@ -104,6 +104,9 @@ def test_proxies_are_addresses_or_networks() -> None:
         ("TRUSTED_PROXIES", "10.0.0.1/33", "IP-adresser eller nett, skilt med komma, for eksempel 127.0.0.1,10.0.0.0/8"),
         ("RATE", "0", "et heltall større enn 0"),
         ("DAILY", "mange", "et heltall større enn 0"),
+        ("CACHE", "-1", "et heltall fra 0"),
+        ("METRICS", "alle", "IP-adresser eller nett, skilt med komma, for eksempel 127.0.0.1,10.0.0.0/8"),
+        ("LOG", "xml", "json, eller tom"),
     ],
 )
 def test_a_bad_site_proxy_or_number_is_refused_with_what_is_allowed(name: str, value: str, allowed: str) -> None:

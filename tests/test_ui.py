@@ -1,12 +1,14 @@
 """How the page shows an answer: links, sources, and everything from outside escaped."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from assistant import phrases
 from assistant.chat import Assistant
 from assistant.settings import Settings
 from assistant.types import Answer, Ask, Citation, Event, Notice, Page
 from assistant.ui import NO_SOURCES, UNEXPECTED, build, converse, day, linked, sources_html
+from assistant.wire import markdown
 
 CITATION = Citation(1, "/lest/a#krav:~:text=x%2Cy", "Tittel <b>", "Krav", 'sitat <script> "x"', updated="2025-11-20")
 ANSWER = Answer("1", "?", "answered", r"Ja \[2\] [1] og [9]", "nb", citations=(CITATION,))
@@ -30,6 +32,22 @@ def test_notices_and_nearest_articles_are_shown() -> None:
     html = sources_html(answer)
     assert "&lt;Gammel&gt;" in html and "B &amp; C" in html and phrases.NEAREST["nn"] in html
     assert sources_html(Answer("1", "?", "greeting", "Hei", "nb")) == NO_SOURCES
+
+
+def test_in_others_chats_sources_stand_below_the_answer_and_are_links_and_nothing_else() -> None:
+    answer = replace(
+        ANSWER, citations=(CITATION, replace(CITATION, number=2, url="https://x.no/b", title="[a](b)", section="[a](b)"))
+    )
+    assert markdown(answer, "http://own").split("\n\n") == [
+        ANSWER.answer,
+        "**Kilder**",
+        '1. [Tittel \\<b> – Krav](http://own/lest/a#krav:~:text=x%2Cy): «sitat \\<script> "x"»\n'
+        '2. [\\[a\\](b)](https://x.no/b): «sitat \\<script> "x"»',
+    ]
+    nearest = Answer(
+        "1", "?", "not_covered", "Nei.", "nn", notices=(Notice("outdated", "Gammel."),), nearest=(Page("/lest/b", "B"),)
+    )
+    assert markdown(nearest) == f"Nei.\n\n> Gammel.\n\n{phrases.NEAREST['nn']}\n\n- [B](/lest/b)"
 
 
 def test_a_conversation_streams_and_ends_with_sources_and_suggestions(assistant: Assistant) -> None:
