@@ -61,7 +61,13 @@ En zirkonbåt skal ha redningsvest til alle om bord. {SCRIPT} {LINKS}
 
 | Zirkonbåt {SCRIPT} | Krav {LINKS} |
 |---|---|
-| Zirkonbåt {SCRIPT} | En zirkonbåt skal ha brannslukker {LINKS} {"og et langtutstrakttauverk" * 12} |
+| Zirkonbåt {SCRIPT} | En zirkonbåt skal ha brannslukker {LINKS} |
+
+Det som ikke får plass på en skjerm:
+
+|{"Krav|" * 40}
+|{"---|" * 40}
+|{"Redningsvest|" * 40}
 
 ```html
 {SCRIPT}
@@ -584,7 +590,7 @@ def test_a_hostile_article_is_read_safely_and_its_wide_table_by_keyboard(browser
         assert harmful(page, "body") == []
         assert "redningsvest" in page.locator("main").inner_text()
         assert inaccessible(page) == []
-        table = page.get_by_role("region", name="Tabell 1")
+        table = page.get_by_role("region", name="Tabell 2")
         while not table.evaluate("each => each === document.activeElement"):
             page.keyboard.press("Tab")
             assert page.evaluate("document.activeElement !== document.body")  # the end of the page
