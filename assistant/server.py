@@ -141,7 +141,7 @@ class _Connection(H11Protocol):
             self._turn_away(408)
         else:
             self.transport.close()  # what has been written is still read
-            self.unread = self.loop.call_later(READ_SECONDS, self.transport.abort)
+            self.loop.call_later(READ_SECONDS, self.transport.abort)
 
     def _turn_away(self, status: int) -> None:
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
