@@ -85,7 +85,7 @@ def around(app: Starlette, settings: Settings, meter: "Meter", tally: Tally) -> 
 def hidden(scope: Scope, settings: Settings) -> bool:
     """Whether whoever asks may not read the figures. An untrusted proxy hides who that is, and often runs on this machine."""
     proxies, readers = ([ip_network(each) for each in those] for those in (settings.trusted_proxies, settings.metrics))
-    peer, reader = _address((scope.get("client") or ("",))[0]), _address(client(scope, proxies))
+    peer, reader = _address(_peer(scope)), _asker(scope, proxies)
     forwarded = "x-forwarded-for" in Headers(scope=scope) and not (peer and any(peer in each for each in proxies))
     return forwarded or not (reader and any(reader in each for each in readers))
 
@@ -231,16 +231,25 @@ class _Limits:
 
 
 def client(scope: Scope, proxies: Sequence[IPv4Network | IPv6Network]) -> str:
-    """Whoever asks: the peer, or when that is a trusted proxy, the last that such a one was asked from. An address; of IPv6 the
-    network that one subscriber has, for there are more addresses in it than could be counted."""
-    peer: str = (scope.get("client") or ("",))[0]
-    address = _address(peer)
+    """Whoever asks, as it is counted: an address; of IPv6 the network that one subscriber has, for there are more addresses in it
+    than could be counted."""
+    address = _asker(scope, proxies)
+    return str(ip_network((address, 64), strict=False) if isinstance(address, IPv6Address) else address or _peer(scope))
+
+
+def _peer(scope: Scope) -> str:
+    return str((scope.get("client") or ("",))[0])
+
+
+def _asker(scope: Scope, proxies: Sequence[IPv4Network | IPv6Network]) -> IPv4Address | IPv6Address | None:
+    """The peer, or when that is a trusted proxy, the last that such a one was asked from."""
+    address = _address(_peer(scope))
     for told in reversed(",".join(Headers(scope=scope).getlist("x-forwarded-for")).split(",")):
         further = _address(told)
         if address is None or further is None or not any(address in network for network in proxies):
             break
         address = further
-    return str(ip_network((address, 64), strict=False) if isinstance(address, IPv6Address) else address or peer)
+    return address
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
