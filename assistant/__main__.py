@@ -1,4 +1,4 @@
-"""The terminal door, `python -m assistant`: one question, a conversation, or tools for other programs (Model Context Protocol).
+"""The terminal door, `python -m assistant`: one question, a conversation, what is kept of an answer, or tools for other programs.
 
 Knows arguments and how an answer looks as plain text; knows nothing of how it comes about.
 """
@@ -6,7 +6,7 @@ Knows arguments and how an answer looks as plain text; knows nothing of how it c
 import argparse
 import json
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,10 +15,12 @@ from urllib.parse import urlsplit
 from assistant import HmsError, phrases
 from assistant.chat import Assistant
 from assistant.settings import Settings, load
-from assistant.types import Answer, Ask, Audience, Turn
+from assistant.types import Answer, Ask, Audience, Citation, Turn
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
+
+    from assistant.store import Store
 
 KEPT_TURNS, KEPT_CHARACTERS = 20, 4_000  # of the conversation are sent along: the Assistant's own limits
 
@@ -35,13 +37,19 @@ def main(arguments: list[str] | None = None) -> int:
     serving.add_argument("--http", action="store_true", help="server på HMS_HOST og HMS_PORT i stedet for stdin og stdout")
     serving.add_argument("--host")
     serving.add_argument("--port")
-    for command in (ask, chat, serving):
+    kept = [commands.add_parser(name, help=about) for name, (about, _) in KEPT.items()]
+    for command in kept:
+        command.add_argument("answer_id", help="svarets id")
+    for command in (ask, chat, serving, *kept):
         command.add_argument("--index", help="mappen med søkeindeksen")
     options = parser.parse_args(arguments)
     try:
         if options.command == "mcp":
             return _mcp(load(index=options.index, host=options.host, port=options.port), options.http)
-        assistant = Assistant(load(index=options.index))
+        settings = load(index=options.index)
+        if options.command in KEPT:
+            return _kept(settings, options.answer_id, KEPT[options.command][1])
+        assistant = Assistant(settings)
         assistant.load()
         if options.command == "chat":
             return _chat(assistant)
@@ -63,11 +71,61 @@ def text(answer: Answer) -> str:
     lines += [f"\n! Utelatt, ikke funnet i kildene: {sentence}" for sentence in left_out]
     if answer.nearest:
         lines += ["", phrases.NEAREST[answer.language], *(f"  - {page.title}\n    {page.url}" for page in answer.nearest)]
-    if answer.citations:
-        lines.append("\nKilder")
-    for citation in answer.citations:
-        lines += [f"[{citation.number}] {citation.title} – {citation.section}", f"    «{citation.quote}»", f"    {citation.url}"]
+    return "\n".join([*lines, *_sources(answer.citations)])
+
+
+def _sources(citations: Sequence[Citation]) -> list[str]:
+    lines = ["\nKilder"] if citations else []
+    for each in citations:
+        lines += [f"[{each.number}] {each.title} – {each.section}", f"    «{each.quote}»", f"    {each.url}"]
+    return lines
+
+
+def replay(store: "Store", settings: Settings, answer_id: str) -> str:
+    """Why it said that: what was asked, from which passages of which index, and what was answered."""
+    kept = store.answer(answer_id)
+    if kept is None:
+        return ""
+    there = "ligger på disken" if (settings.index / "versions" / kept.index).is_dir() else "er ikke lenger på disken"
+    lines = [f"Spurt {kept.time:%Y-%m-%d %H:%M} UTC: {kept.question or '(spørsmålet er ikke lagret)'}"]
+    lines += [f"Før det: {each}" for each in kept.history]
+    lines += [f"Indeks {kept.index}, som {there}", f"Utfall {kept.outcome}, modell {kept.model}, {kept.elapsed_ms} ms"]
+    lines += ["\nAvsnitt, de beste først", *(f"  {each}" for each in kept.passages), "\nSvar", kept.answer]
+    lines += [f"\n! {notice.message}" for notice in kept.notices]
+    lines += [
+        "\nKilder",
+        *(f"[{each.number}] {each.title} – {each.section}\n    «{each.quote}»\n    {each.url}" for each in kept.citations),
+    ]
     return "\n".join(lines)
+
+
+def export(store: "Store", _: Settings, answer_id: str) -> str:
+    """All that is kept of an answer, as JSON."""
+    found = store.export(answer_id)
+    return json.dumps(found, ensure_ascii=False, indent=2) if found else ""
+
+
+def forget(store: "Store", _: Settings, answer_id: str) -> str:
+    """Delete an answer, and what was said of it."""
+    return f"Svaret {answer_id} er slettet." if store.forget(answer_id) else ""
+
+
+KEPT: dict[str, tuple[str, Callable[["Store", Settings, str], str]]] = {
+    "replay": ("hvorfor et svar ble som det ble", replay),
+    "export": ("alt som er lagret om et svar, som JSON", export),
+    "forget": ("slett et svar og det som er sagt om det", forget),
+}
+
+
+def _kept(settings: Settings, answer_id: str, act: Callable[["Store", Settings, str], str]) -> int:
+    from assistant.store import Store  # not for every question in the terminal
+
+    with Store(settings) as store:
+        told = act(store, settings, answer_id)
+    if not told:
+        raise HmsError(f"Det er ikke lagret noe svar med id «{answer_id}».")
+    print(told)
+    return 0
 
 
 def _chat(assistant: Assistant) -> int:

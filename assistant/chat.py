@@ -31,9 +31,8 @@ from assistant.cite import (
 )
 from assistant.extract import followups
 from assistant.question import Question, read
-from assistant.reply import Found, Memory, Replier, Reply, Tally, again, pages_at, same, writer
+from assistant.reply import Found, Made, Memory, Replier, Reply, Tally, again, pages_at, private, same, writer
 from assistant.settings import Settings
-from assistant.store import Store
 from assistant.types import Answer, Ask, Citation, Event, Feedback, Page, Passage, Turn
 from corpus import dense
 from corpus.article import ContentError, repair
@@ -44,6 +43,7 @@ from corpus.rules import rules
 
 if TYPE_CHECKING:
     from assistant.retrieve import Retriever, Statutes
+    from assistant.store import Store
 
 log = logging.getLogger(__name__)
 FOUND = 20  # passages that an answer is made from
@@ -53,16 +53,19 @@ CONFIDENT = 2.0  # log-odds of there being an answer, from which on a question n
 
 
 class Assistant:
-    """Answers questions from the indexed articles. Safe to use from several threads once `ready`."""
+    """Answers questions from the indexed articles. Safe to use from several threads once `ready`.
 
-    def __init__(self, settings: Settings) -> None:
+    What is answered and said of it is kept in `store`; without one, nothing is.
+    """
+
+    def __init__(self, settings: Settings, store: "Store | None" = None) -> None:
         self.settings = settings
+        self.store = store
         self.status = "Starter"
         self.failed = False
         self._index: Index | None = None
         self._replier: Replier | None = None
         self._writer = writer(settings)
-        self._store = Store(settings.index)
         self._memory = Memory(settings.cache)
         self.tally = Tally()
         self._loading = threading.Lock()
@@ -194,13 +197,16 @@ class Assistant:
         with self.tally.running.track_inprogress(), self.tally.left.count_exceptions(GeneratorExit):
             kept = self._memory.get(same(ask, question, self.index.manifest.id))
             self.tally.memory.labels("no" if kept is None else "yes").inc()
-            answer = yield from (self._made(ask) if kept is None else again(kept, question))
-        if kept is None and (self._writer is None or answer.model != "extractive"):  # the model may be back for the next who asks
-            self._memory.keep(same(ask, question, answer.index), answer)
-        self.tally.answers.labels(answer.outcome).inc()
-        yield Event("answer", replace(answer, elapsed_ms=round(1000 * (time.perf_counter() - begun))))
+            made, passages = yield from (self._made(ask) if kept is None else again(kept, question))
+        if kept is None and (self._writer is None or made.model != "extractive"):  # the model may be back for the next who asks
+            self._memory.keep(same(ask, question, made.index), (made, passages))
+        self.tally.answers.labels(made.outcome).inc()
+        answer = replace(made, elapsed_ms=round(1000 * (time.perf_counter() - begun)))
+        if self.store:
+            self.store.answered(answer, ask, passages)
+        yield Event("answer", answer)
 
-    def _made(self, ask: Ask) -> Generator[Event, None, Answer]:
+    def _made(self, ask: Ask) -> Generator[Event, None, Made]:
         """The events of an answer that is made now, and the answer."""
         whole, left = AddableDict(), threading.Event()
         parts = self.chain.stream(ask, {"configurable": {"left": left}})
@@ -215,11 +221,13 @@ class Assistant:
                     yield Event("citation", each)
         finally:
             left.set()  # LangChain reads a stream that is closed to its end
-        return Answer(**{name: value for name, value in whole.items() if name not in ("draft", "stage")})
+        told = {name: value for name, value in whole.items() if name not in ("draft", "stage", "passages")}
+        return Answer(**told), whole.get("passages", ())
 
     def rate(self, feedback: Feedback) -> None:
         """Keep what a reader says of an answer."""
-        self._store.rate(feedback)
+        if self.store:
+            self.store.rate(feedback)
 
     def confidence(self, ask: Ask) -> float | None:
         """How sure it is that the articles answer (log-odds, 0 is the bound); None when nothing is searched for."""
@@ -316,7 +324,7 @@ class Assistant:
                 language=question.language,
                 citations=tuple(citations),
                 laws=named_laws(sources),
-                notices=(*reply.notices, *notices(sources)),
+                notices=(*private(question), *reply.notices, *notices(sources)),
                 nearest=self._nearest(reply) if reply.outcome == "not_covered" else (),
                 followups=self._followups(reply, citations),
                 support=tuple(
@@ -325,6 +333,7 @@ class Assistant:
                 ),
                 model=reply.model,
                 index=self.index.manifest.id,
+                passages=tuple(passage.chunk.id for passage in reply.found.passages),
             )
 
     def _nearest(self, reply: Reply) -> tuple[Page, ...]:

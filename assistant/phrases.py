@@ -124,6 +124,73 @@ STATUTE: Phrase = {
     "lt": "**Pačiame įstatyme norvegų kalba rašoma** ({name}):",
     "uk": "**У самому законі норвезькою сказано** ({name}):",
 }
+# Before what was taken out of a question because it is somebody's own, and what that is.
+PRIVACY: Phrase = {
+    "nb": "Dette er fjernet fra spørsmålet ditt, og er verken lagret eller sendt videre: {what}.",
+    "nn": "Dette er fjerna frå spørsmålet ditt, og er verken lagra eller sendt vidare: {what}.",
+    "en": "Removed from your question, and neither stored nor passed on: {what}.",
+    "pl": "Usunięto z pytania; nie zostało to zapisane ani przekazane dalej: {what}.",
+    "lt": "Pašalinta iš jūsų klausimo, neišsaugota ir niekam neperduota: {what}.",
+    "uk": "Вилучено з вашого запитання; це не збережено й нікому не передано: {what}.",
+}
+PRIVATE: Mapping[str, Phrase] = {
+    "fødselsnummer": {
+        "nb": "fødselsnummer",
+        "nn": "fødselsnummer",
+        "en": "national identity number",
+        "pl": "numer identyfikacyjny",
+        "lt": "asmens kodas",
+        "uk": "персональний номер",
+    },
+    "D-nummer": {
+        "nb": "D-nummer",
+        "nn": "D-nummer",
+        "en": "D number",
+        "pl": "numer D",
+        "lt": "D numeris",
+        "uk": "D-номер",
+    },
+    "bankkonto": {
+        "nb": "bankkontonummer",
+        "nn": "bankkontonummer",
+        "en": "bank account number",
+        "pl": "numer rachunku bankowego",
+        "lt": "banko sąskaitos numeris",
+        "uk": "номер банківського рахунку",
+    },
+    "e-post": {
+        "nb": "e-postadresse",
+        "nn": "e-postadresse",
+        "en": "e-mail address",
+        "pl": "adres e-mail",
+        "lt": "el. pašto adresas",
+        "uk": "адреса електронної пошти",
+    },
+    "telefon": {
+        "nb": "telefonnummer",
+        "nn": "telefonnummer",
+        "en": "telephone number",
+        "pl": "numer telefonu",
+        "lt": "telefono numeris",
+        "uk": "номер телефону",
+    },
+    "navn": {
+        "nb": "navn",
+        "nn": "namn",
+        "en": "name",
+        "pl": "imię i nazwisko",
+        "lt": "vardas ir pavardė",
+        "uk": "імʼя",
+    },
+    "adresse": {
+        "nb": "adresse",
+        "nn": "adresse",
+        "en": "address",
+        "pl": "adres",
+        "lt": "adresas",
+        "uk": "адреса",
+    },
+}
 SEARCHING: Phrase = {
     "nb": "Leter i artiklene",
     "nn": "Leitar i artiklane",

@@ -1,10 +1,12 @@
 """Every word said to a language model, in Norwegian.
 
-Knows no model. What passages, questions and earlier turns hold is data: it is fenced, and cannot end the fence.
+Knows no model. What passages, questions and earlier turns hold is data: it is fenced, and cannot end the fence. What is
+somebody's own is taken out of questions and turns here, so that no model gets it.
 """
 
 from collections.abc import Sequence
 
+from assistant.privacy import redact
 from assistant.types import Turn
 from corpus.chunk import Chunk, body, section
 
@@ -49,9 +51,10 @@ def _passage(number: int, chunk: Chunk) -> str:
 def asked(question: str, history: Sequence[Turn]) -> str:
     """The question as a model reads it, after the latest of what was said before."""
     who = {"user": "bruker", "assistant": "assistent"}
-    turns = [f"<{who[turn.role]}>{_data(turn.content[:TURN])}</{who[turn.role]}>" for turn in history[-TURNS:]]
+    said = [(who[turn.role], _data(redact(turn.content).text[:TURN])) for turn in history[-TURNS:]]
+    turns = [f"<{whose}>{text}</{whose}>" for whose, text in said]
     before = "<samtale>\n" + "\n".join(turns) + "\n</samtale>\n\n" if turns else ""
-    return f"{before}<spørsmål>{_data(question)}</spørsmål>"
+    return f"{before}<spørsmål>{_data(redact(question).text)}</spørsmål>"
 
 
 def _data(text: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from assistant import QuestionError
+from assistant.privacy import redact, without_marks
 from assistant.types import Ask, Audience
 from corpus.language import FOREIGN, STOP, bare, in_norwegian, words
 
@@ -128,6 +129,7 @@ class Question:
 
     `text` is what was asked; `before` the earlier user turns that it needs to be understood (most often ""). `language` is one of
     LANGUAGES: that of the frame around the quotes. `rewritten` is the whole question in Norwegian when a model has put it so.
+    What is somebody's own has been taken out of `text` and `before`; `private` says of which kinds it was in `text`.
     """
 
     text: str
@@ -137,6 +139,7 @@ class Question:
     role: Audience | None = None
     page: str | None = None
     rewritten: str = ""
+    private: tuple[str, ...] = ()
 
     @property
     def search(self) -> str:
@@ -167,8 +170,9 @@ def read(ask: Ask) -> Question:
         fault = f"Et innlegg i samtalen er på {longest} tegn, men kan ha høyst {MAX_TURN}; begynn en ny samtale."
         raise QuestionError(fault, "history")
     before = context(text, [clean(turn.content) for turn in ask.history if turn.role == "user"])
-    spoken = language(text)
-    return Question(text, spoken, kind(_norwegian(text, spoken), bool(before)), before, ask.role, ask.page)
+    spoken, own = language(text), redact(text)
+    what = kind(_norwegian(text, spoken), bool(before))  # told by all that was written, which goes no further
+    return Question(own.text, spoken, what, redact(before).text, ask.role, ask.page, private=own.kinds)
 
 
 def clean(text: str) -> str:
@@ -179,6 +183,7 @@ def clean(text: str) -> str:
 
 def _norwegian(text: str, language: str) -> str:
     """A text in one of FOREIGN read word by word, with its stops; others as they are."""
+    text = without_marks(text)
     if language not in FOREIGN:
         return text
     sentences = re.split(r"(?<=[.?!])\s+", text)

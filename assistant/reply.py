@@ -177,6 +177,9 @@ class Replier:
         return Draft(f"{text}\n\n{law}", (*draft.sources, *((unit, passage.chunk) for unit in units)))
 
 
+Made = tuple[Answer, tuple[str, ...]]  # an answer, and the ids of the passages that it was made from
+
+
 class Memory:
     """Answers as they were given, for whoever asks the same again: the least recently asked are forgotten first. Safe to use from
     several threads.
@@ -188,16 +191,16 @@ class Memory:
         self._kept: LRUCache[bytes, bytes] = LRUCache(mebibytes * 2**20, len)
         self._turn = threading.Lock()
 
-    def get(self, key: bytes) -> Answer | None:
+    def get(self, key: bytes) -> Made | None:
         """The answer kept under a key, if any."""
         with self._turn:
             kept = self._kept.get(key)
-        answer: Answer | None = pickle.loads(kept) if kept else None
-        return answer
+        made: Made | None = pickle.loads(kept) if kept else None
+        return made
 
-    def keep(self, key: bytes, answer: Answer) -> None:
+    def keep(self, key: bytes, made: Made) -> None:
         """Keep an answer, unless it is larger than all that may be kept."""
-        kept = pickle.dumps(answer)
+        kept = pickle.dumps(made)
         with self._turn, suppress(ValueError):
             self._kept[key] = kept
 
@@ -216,11 +219,18 @@ def same(ask: Ask, question: Question, index: str) -> bytes:
     return hashlib.sha256(repr(asked).encode()).digest()
 
 
-def again(kept: Answer, question: Question) -> Generator[Event, None, Answer]:
+def again(kept: Made, question: Question) -> Generator[Event, None, Made]:
     """The events of an answer that was given before, and the answer; it gets an id of its own, for it is rated by itself."""
-    yield from (Event("token", {"text": piece}) for piece in re.findall(r"\S+\s*", kept.answer))
-    yield from (Event("citation", each) for each in kept.citations)
-    return replace(kept, id=uuid.uuid4().hex, question=question.text)
+    answer, passages = kept
+    yield from (Event("token", {"text": piece}) for piece in re.findall(r"\S+\s*", answer.answer))
+    yield from (Event("citation", each) for each in answer.citations)
+    return replace(answer, id=uuid.uuid4().hex, question=question.text), passages
+
+
+def private(question: Question) -> tuple[Notice, ...]:
+    """What whoever asks is told of what was taken out of the question; nothing when nothing was."""
+    what = ", ".join(phrases.PRIVATE[kind][question.language] for kind in question.private)
+    return (Notice("privacy", phrases.PRIVACY[question.language].format(what=what)),) if what else ()
 
 
 def pages_at(index: Index, paths: Iterable[str]) -> dict[str, Sequence[Chunk]]:

@@ -180,6 +180,15 @@ def _routes(app: FastAPI, assistant: Assistant) -> None:
         await run_in_threadpool(assistant.rate, rating(await json_fields(request)))
         return Response(status_code=204)
 
+    @app.get("/api/answers/{key}", summary="An answer as it is kept, with what was said of it; its id is the right to it")
+    async def kept(key: str) -> Response:
+        return JSONResponse(await run_in_threadpool(_kept, assistant.store.export if assistant.store else None, key))
+
+    @app.delete("/api/answers/{key}", summary="Delete an answer, and what was said of it", status_code=204)
+    async def forget(key: str) -> Response:
+        await run_in_threadpool(_kept, assistant.store.forget if assistant.store else None, key)
+        return Response(status_code=204)
+
     @app.get("/api/health", summary="The process is up")
     async def health() -> dict[str, str]:
         return {"status": "ok"}
@@ -209,6 +218,13 @@ def _openai(app: FastAPI, assistant: Assistant) -> None:
     @app.get("/v1/models", summary="The one model there is")
     async def models() -> dict[str, object]:
         return {"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": MODEL}]}
+
+
+def _kept(act: Callable[[str], object] | None, key: str) -> object:
+    """What the store does with an answer; raises Fault when it has none of this id."""
+    if not (done := act(key) if act else None):
+        raise Fault(404, "not_found", f"Det er ikke lagret noe svar med id «{short(key)}».")
+    return done
 
 
 def _pages(app: FastAPI, assistant: Assistant) -> None:

@@ -6,6 +6,7 @@ this one by `tests/test_settings.py`.
 
 import errno
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -53,10 +54,25 @@ def _address(value: str) -> str:
     return value.rstrip("/")
 
 
-def _port(value: str) -> int:
-    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 65535:
-        raise ValueError("et heltall fra 1 til 65535")
-    return int(value)
+def _upto(most: int) -> Callable[[str], int]:
+    def read(value: str) -> int:
+        if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= most:
+            raise ValueError(f"et heltall fra 1 til {most}")
+        return int(value)
+
+    return read
+
+
+def _switch(value: str) -> bool:
+    if value not in ("on", "off"):
+        raise ValueError("on eller off")
+    return value == "on"
+
+
+def _database(value: str) -> str:
+    if not re.match(r"postgres(?:ql)?://[^/]", value):
+        raise ValueError("en adresse som postgresql://bruker:passord@vert/base")
+    return value
 
 
 def _number(value: str) -> int:
@@ -98,7 +114,7 @@ class Settings:
     model_tokens: int = _setting(800, _number, "length of a model's answer at most, in tokens")
     model_daily_tokens: int = _setting(2_000_000, _number, "tokens a day, then answers come without the model")
     host: str = _setting("127.0.0.1", str, "address to serve on")
-    port: int = _setting(7860, _port, "port to serve on")
+    port: int = _setting(7860, _upto(65535), "port to serve on")
     allowed_origins: tuple[str, ...] = _setting((), _origins, "sites that may embed the widget, `,`-separated")
     rate: int = _setting(30, _number, "questions a minute that one client may ask")
     daily: int = _setting(1000, _number, "questions a day that one client may ask")
@@ -110,6 +126,13 @@ class Settings:
         ("127.0.0.0/8", "::1/128"), _networks, "who may read `/metrics`, as addresses or networks, `,`-separated"
     )
     log: str = _setting("", _log, "empty: a few lines for people; `json`: a line for each request")
+    database_url: str = _setting(
+        "",
+        _database,
+        "where answers are kept; empty: an SQLite file beside the index; else `postgresql://user:password@host/name`",
+    )
+    retention_days: int = _setting(90, _upto(36_500), "days that answers and ratings are kept")
+    store_questions: bool = _setting(True, _switch, "`on`: questions are kept, redacted; `off`: only counts are")
 
 
 def load(environment: Mapping[str, str] | None = None, **overrides: str | None) -> Settings:
@@ -127,7 +150,8 @@ def load(environment: Mapping[str, str] | None = None, **overrides: str | None) 
         try:
             values[each.name] = each.metadata["read"](value)
         except ValueError as error:
-            raise SettingError(f"{name} er «{value}», men må være {error}.") from None
+            told = re.sub(r"//[^/@]*@", "//…@", value)  # no password
+            raise SettingError(f"{name} er «{told}», men må være {error}.") from None
     return Settings(**values)
 
 

@@ -1,28 +1,349 @@
-"""What is kept of answers: so far, what readers say of them, a line each in a file beside the index.
+"""What is kept of answers, and of what readers say of them: in SQLite beside the index, or in PostgreSQL.
 
-Knows files; knows nothing of how an answer comes about.
+Knows tables; knows nothing of how an answer comes about. No answer waits for the database: what is to be kept goes into a bounded
+queue in memory, and one thread writes it. While the database is away rows wait; when it is back they are written, each once.
+Everything is redacted on its way in and deleted when its time is over. What could not be answered has no table of its own: it is
+the answers whose outcome is `not_covered`.
 """
 
+import contextlib
 import json
+import logging
 import threading
-from dataclasses import asdict
-from datetime import UTC, datetime
-from pathlib import Path
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
 
-from assistant.types import Feedback
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
+
+from assistant import NotReadyError, SettingError
+from assistant.privacy import redact
+from assistant.settings import ROOT, Settings
+from assistant.types import Answer, Ask, Citation, Feedback, Kept, Notice, Page, Rated
+
+log = logging.getLogger(__name__)
+MIGRATIONS = ROOT / "deploy" / "migrations"
+WAITING = 10_000  # rows while the database is away, some kilobytes each; more, and the oldest go
+BATCH = 500  # rows in one transaction
+PAUSE, LONGEST = 1.0, 30.0  # seconds until the database is tried again, twice as long each time
+CONNECTING, LOCKED = 5, 10  # seconds to wait for PostgreSQL, and for another process to let go of SQLite
+DAY, HOUR = 86_400.0, 3_600.0
+LOCK = 0x484D53  # "HMS": replicas that start together migrate one after the other
+MIGRATING = threading.Lock()  # Alembic keeps what it works on in its module
+AWAY = "Databasen med svarene kan ikke nås akkurat nå; prøv igjen om litt."
+Row = dict[str, Any]
+
+
+def _table(name: str, kind: type, *found_by: str) -> sa.Table:
+    """A column for each field of a row. `number` orders rows, whatever the clock did; times are UTC, without a zone."""
+    plain: dict[object, Any] = {int: sa.Integer, str: sa.Text, str | None: sa.Text, datetime: sa.DateTime}
+    number = sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True)
+    others = [
+        sa.Column(each.name, plain.get(each.type, sa.JSON), nullable=each.type == str | None, index=each.name in found_by)
+        for each in fields(kind)[1:]
+    ]
+    return sa.Table(name, TABLES, number, *others, sa.UniqueConstraint("id"), sqlite_autoincrement=True)
+
+
+TABLES = sa.MetaData()
+ANSWERS = _table("answers", Kept, "time")
+FEEDBACK = _table("feedback", Rated, "time", "answer_id")  # no foreign key: two replicas write them in either order
 
 
 class Store:
-    """Keeps what is said, in a folder that is made when there is something to keep. Safe to use from several threads."""
+    """Keeps answers and ratings. Safe to use from several threads; writes by itself only within `with`.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._writing = threading.Lock()  # one line at a time
+    The time is the machine's at the start and counted from there, so that a clock which is wrong for a while moves nothing; one
+    that stays elsewhere for a day is believed. `wall` is that clock, in seconds since 1970.
+    """
+
+    def __init__(self, settings: Settings, wall: Callable[[], float] = time.time) -> None:
+        """Raises SettingError when the database's driver is missing; nothing is opened yet."""
+        self._keeps_text = settings.store_questions
+        self._days = timedelta(days=settings.retention_days)
+        beside = settings.index.absolute()
+        self._file = None if settings.database_url else beside.with_name(f"{beside.name}-answers.sqlite")
+        self._engine = _engine(settings.database_url or sa.URL.create("sqlite", database=str(self._file)))
+        self._wall, self._drift = wall, 0.0
+        self._begun = wall() - time.monotonic()
+        self._rows, self._lost = deque[tuple[sa.Table, Row]](maxlen=WAITING), 0
+        self._changed, self._writing = threading.Condition(), threading.Lock()
+        self._opened = self._closing = self._away = False
+        self._thread = threading.Thread(target=self._run, name="store", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Begin to write, and to delete what is too old, in a thread."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Write what waits and close; what cannot be written by now is lost, and counted in the log."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join()
+        if lost := self._lost + len(self._rows):
+            log.error("the store was closed while the database was away: %d rows are lost", lost)
+        self._engine.dispose()
+
+    # Keeping
+
+    def answered(self, answer: Answer, ask: Ask, passages: Sequence[str]) -> None:
+        """Keep an answer, and what it was made from; returns at once."""
+        told = asdict(answer)
+        row = {name: told[name] for name in ANSWERS.columns.keys() if name in told}  # noqa: SIM118
+        row |= {"question": redact(answer.question).text, "role": ask.role, "page": ask.page and redact(ask.page).text}
+        row["history"] = [redact(turn.content).text for turn in ask.history if turn.role == "user"]
+        row["passages"] = list(passages)
+        self._keep(ANSWERS, row if self._keeps_text else _counted(row))
 
     def rate(self, feedback: Feedback) -> None:
-        """Add a line. Raises OSError."""
-        line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), **asdict(feedback)}, ensure_ascii=False)
+        """Keep what a reader says of an answer; returns at once."""
+        said = {"reason": feedback.reason, "comment": feedback.comment}
+        said = {name: redact(text).text if text and self._keeps_text else None for name, text in said.items()}
+        self._keep(FEEDBACK, asdict(feedback) | said | {"id": uuid.uuid4().hex})
+
+    def _keep(self, table: sa.Table, row: Row) -> None:
+        plain = {name: _plain(value) if isinstance(value, str) else value for name, value in row.items()}
+        with self._changed:
+            self._lost += len(self._rows) == WAITING
+            self._rows.append((table, plain | {"time": self._now()}))
+            self._changed.notify()
+
+    # Reading
+
+    def answers(self, since: datetime) -> list[Kept]:
+        """The answers since then, in the order in which they came. Raises NotReadyError when the database is away."""
+        return [Kept(**row) for row in self._read(ANSWERS, ANSWERS.c.time >= _naive(since))]
+
+    def ratings(self, since: datetime) -> list[Rated]:
+        """What readers said since then, in order. Raises NotReadyError."""
+        return [Rated(**row) for row in self._read(FEEDBACK, FEEDBACK.c.time >= _naive(since))]
+
+    def answer(self, answer_id: str) -> Kept | None:
+        """One answer; None when it is not kept, or no more. Raises NotReadyError."""
+        return next((Kept(**row) for row in self._read(ANSWERS, ANSWERS.c.id == _plain(answer_id))), None)
+
+    def export(self, answer_id: str) -> dict[str, object] | None:
+        """All that is kept of an answer, as JSON has it; None when there is nothing. Raises NotReadyError."""
+        found = [asdict(kept) for kept in (self.answer(answer_id),) if kept]
+        said = self._read(FEEDBACK, FEEDBACK.c.answer_id == _plain(answer_id))
+        whole = {"answer": found[0] if found else None, "feedback": said}
+        told: dict[str, object] = json.loads(json.dumps(whole, default=datetime.isoformat))
+        return told if found or said else None
+
+    def _read(self, table: sa.Table, condition: sa.ColumnElement[bool]) -> list[Row]:
+        with self._at_hand() as connection:
+            found = connection.execute(sa.select(table).where(condition).order_by(table.c.number))
+            return [_row(row) for row in found.mappings()]
+
+    @contextlib.contextmanager
+    def _at_hand(self) -> Iterator[sa.Connection]:
+        """A transaction in which all that was kept so far can be read. Raises NotReadyError."""
+        if not self._drained():
+            raise NotReadyError(AWAY)
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            log.warning("the database cannot be read: %s", _why(error))
+            self._opened = False
+            raise NotReadyError(AWAY) from None
+
+    # Deleting
+
+    def forget(self, answer_id: str) -> bool:
+        """Delete an answer and what was said of it, in the files too; whether there was any. Raises NotReadyError."""
+        gone = 0
+        with self._at_hand() as connection:
+            for column in (FEEDBACK.c.answer_id, ANSWERS.c.id):
+                gone += connection.execute(sa.delete(column.table).where(column == _plain(answer_id))).rowcount
+        self._erase()
+        return gone > 0
+
+    def purge(self, before: datetime) -> int:
+        """Delete answers older than that, what was said of them, and older ratings; how many. Raises NotReadyError.
+
+        What a wrong clock wrote into the future counts as written now, so that it does not stay for longer than the rest.
+        """
+        old, now, gone = _naive(before), self._now(), 0
+        theirs = FEEDBACK.c.answer_id.in_(sa.select(ANSWERS.c.id).where(ANSWERS.c.time < old))
+        with self._at_hand() as connection:
+            for table, also in ((FEEDBACK, theirs), (ANSWERS, sa.false())):
+                gone += connection.execute(sa.delete(table).where(sa.or_(table.c.time < old, also))).rowcount
+                connection.execute(sa.update(table).where(table.c.time > now + timedelta(hours=1)).values(time=now))
+        self._erase()
+        return gone
+
+    def tidy(self) -> None:
+        """Look at the clock, and delete what is too old; done by itself at the start and every day."""
+        drift = self._wall() - time.monotonic() - self._begun
+        if min(abs(drift), abs(drift - self._drift)) < HOUR:  # in step, or where it was yesterday
+            self._begun, drift = self._begun + drift, 0.0
+        self._drift = drift
+        with contextlib.suppress(NotReadyError):
+            if gone := self.purge(self._now().replace(tzinfo=UTC) - self._days):
+                log.info("%d rows were older than %d days and are deleted", gone, self._days.days)
+
+    def _erase(self) -> None:
+        """Let go of what was deleted: SQLite has overwritten it, and the log of changes that still holds it is emptied."""
+        try:
+            if self._file:
+                with contextlib.closing(self._engine.raw_connection()) as raw:
+                    raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                return
+            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.exec_driver_sql("VACUUM answers, feedback")
+        except Exception as error:  # a driver's own
+            log.warning("what was deleted may stand in the database's files until tomorrow: %s", _why(error))
+
+    # The thread that writes
+
+    def _run(self) -> None:
+        pause, due = 0.0, time.monotonic()
+        while True:
+            with self._changed:
+                wait = pause if self._away else max(0.0, due - time.monotonic())
+                self._changed.wait_for(lambda: self._closing or (self._rows and not self._away), wait)
+            if self._drained() and time.monotonic() >= due and not self._closing:
+                self.tidy()
+                due = time.monotonic() + DAY
+            if self._closing and (self._away or not self._rows):
+                return
+            pause = min(LONGEST, 2 * pause or PAUSE) if self._away else 0.0
+
+    def _drained(self) -> bool:
+        """Write what waits; whether the database took it."""
         with self._writing:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with (self._folder / "feedback.jsonl").open("ab") as file:
-                file.write(f"{line}\n".encode("utf-8", "replace"))  # half a sign of two can be sent, but is no text
+            while True:
+                with self._changed:
+                    rows = [self._rows.popleft() for _ in range(min(BATCH, len(self._rows)))]
+                try:
+                    self._open()
+                    self._write(rows)
+                except Exception as error:  # every driver has errors of its own
+                    self._put_back(rows, error)
+                    return False
+                if self._away:
+                    log.warning("the database is back; %d rows were dropped meanwhile", self._lost)
+                    self._away, self._lost = False, 0
+                if not rows:
+                    return True
+
+    def _put_back(self, rows: Sequence[tuple[sa.Table, Row]], error: Exception) -> None:
+        if not self._away:
+            log.error("the database cannot be written, so rows wait for it: %s", _why(error))
+        self._away, self._opened = True, False
+        with self._changed:
+            back = rows[max(0, len(rows) + len(self._rows) - WAITING) :]  # the newest of them, as far as there is room
+            self._rows.extendleft(reversed(back))
+            self._lost += len(rows) - len(back)
+
+    def _write(self, rows: Sequence[tuple[sa.Table, Row]]) -> None:
+        """Write rows, those that are there already left alone: a connection can break after the database has taken them."""
+        insert: Any = sqlite.insert if self._file else postgresql.insert
+        try:
+            for table in (ANSWERS, FEEDBACK):
+                if own := [row for whose, row in rows if whose is table]:
+                    with self._engine.begin() as connection:
+                        connection.execute(insert(table).on_conflict_do_nothing(), own)
+        except StatementError as error:
+            if isinstance(error, DBAPIError) and not isinstance(error, DataError | IntegrityError):
+                raise
+            if len(rows) == 1:
+                return log.error("a row cannot be kept, and is dropped: %s", type(error.orig).__name__)
+            for row in rows:
+                self._write([row])
+
+    def _open(self) -> None:
+        """Make the tables, or bring them up to date, the first time and after every trouble."""
+        if self._file and not self._file.exists():
+            self._engine.dispose()  # else the file that is gone would be written on
+            self._opened = False
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._file.touch(0o600)
+        if not self._opened:
+            _migrate(self._engine)
+            self._opened = True
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._begun + time.monotonic(), UTC).replace(tzinfo=None)
+
+
+def _engine(address: str | sa.URL) -> sa.Engine:
+    """An engine that never tells what it writes. Raises SettingError when the driver is missing."""
+    url, own = sa.make_url(address), {"timeout": LOCKED}
+    if url.get_backend_name() != "sqlite":
+        url = url.set(drivername="postgresql+psycopg")
+        own = {"connect_timeout": CONNECTING, "keepalives_idle": 10, "tcp_user_timeout": 10_000}  # the last in milliseconds
+    try:
+        engine = sa.create_engine(url, connect_args=own, hide_parameters=True, pool_pre_ping=True, json_serializer=_json)
+    except ImportError:
+        wanted = "men pakken psycopg mangler; kjør `.venv/bin/pip install 'psycopg[binary]'`."
+        raise SettingError(f"HMS_DATABASE_URL er «{url.render_as_string()}», {wanted}") from None
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _prepare)
+        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    return engine
+
+
+def _prepare(connection: Any, _: object) -> None:
+    """SQLite as it is wanted: a log that readers do not wait for, and what is deleted overwritten."""
+    connection.isolation_level = None  # transactions are begun above; the driver's own leave changes of tables out
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _migrate(engine: sa.Engine) -> None:
+    """The tables as this version wants them; several that start together do it one after the other."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    with MIGRATING, engine.begin() as connection:  # SQLite's transaction is the lock
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _plain(text: str) -> str:
+    """A text that every database takes."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "")
+
+
+def _json(value: object) -> str:
+    return _plain(json.dumps(value, ensure_ascii=False))
+
+
+def _counted(row: Row) -> Row:
+    """A row that tells which articles were cited, and nothing of what was asked."""
+    cited = [{**each, "url": each["url"].partition("#")[0], "section": "", "quote": ""} for each in row["citations"]]
+    notices = [{**each, "message": "", "url": ""} for each in row["notices"]]
+    empty: Row = {"question": "", "history": [], "page": None, "answer": "", "nearest": [], "passages": []}
+    return row | empty | {"citations": cited, "notices": notices}
+
+
+def _naive(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def _row(row: sa.RowMapping) -> Row:
+    """The fields of a Kept or a Rated."""
+    made: dict[str, Any] = {"citations": Citation, "notices": Notice, "nearest": Page}
+    whole = {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
+    whole |= {name: tuple(kind(**each) for each in whole[name]) for name, kind in made.items() if name in whole}
+    return whole | {"time": row["time"].replace(tzinfo=UTC)}
+
+
+def _why(error: Exception) -> str:
+    """An error in a line, without the words that were to be written."""
+    cause = getattr(error, "orig", None) or error
+    return f"{type(cause).__name__}: {(str(cause).splitlines() or [''])[0]}"

@@ -6,6 +6,7 @@ public interface (see README, "The answer"); renaming a field here changes the c
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from corpus.chunk import Chunk
@@ -72,7 +73,7 @@ class Law:
 class Notice:
     """Something the reader must know before relying on the answer."""
 
-    kind: Literal["outdated", "contradiction", "unknown_law", "fallback"]
+    kind: Literal["outdated", "contradiction", "unknown_law", "fallback", "privacy"]
     message: str
     url: str = ""
 
@@ -122,6 +123,43 @@ class Feedback:
     rating: Literal["up", "down"]
     reason: str | None = None
     comment: str | None = None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An answer as it is kept: redacted, `time` in UTC, `history` the earlier questions, `passages` the ids of what it was made
+    from, best first. With HMS_STORE_QUESTIONS=off all that tells what was asked is empty."""
+
+    number: int
+    id: str
+    time: datetime
+    question: str
+    history: tuple[str, ...]
+    language: str
+    role: str | None
+    page: str | None
+    outcome: str
+    answer: str
+    citations: tuple[Citation, ...]
+    notices: tuple[Notice, ...]
+    nearest: tuple[Page, ...]
+    passages: tuple[str, ...]
+    model: str
+    index: str
+    elapsed_ms: int
+
+
+@dataclass(frozen=True)
+class Rated:
+    """What a reader said of an answer, redacted; `time` in UTC. The answer may be gone, or be none of ours."""
+
+    number: int
+    id: str
+    time: datetime
+    answer_id: str
+    rating: str
+    reason: str | None
+    comment: str | None
 
 
 @dataclass(frozen=True)

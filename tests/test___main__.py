@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -16,7 +17,10 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp_types import CallToolResult, TextContent
 
+from assistant.chat import Assistant
 from assistant.settings import Settings
+from assistant.store import Store
+from assistant.types import Ask, Feedback
 from eval.bench import free_port
 from tests.conftest import ROOT
 
@@ -168,3 +172,25 @@ def test_a_port_in_use_stops_the_tools_with_one_sentence(index: str) -> None:
         taken.listen()
         done = run("mcp", "--http", "--port", str(taken.getsockname()[1]), "--index", index)
     assert (done.returncode, done.stdout) == (2, "") and "opptatt" in done.stderr.splitlines()[-1]
+
+
+def test_what_is_kept_of_an_answer_can_be_replayed_exported_and_forgotten(assistant: Assistant, settings: Settings) -> None:
+    answer = assistant.ask(Ask("Hvor lenge sitter verneombudet?"))
+    with Store(settings) as store:
+        store.answered(answer, Ask(""), [])
+        store.rate(Feedback(answer.id, "down", comment="Kort."))
+    index = str(settings.index)
+    replayed = run("replay", answer.id, "--index", index).stdout
+    assert f"Indeks {answer.index}, som ligger på disken" in replayed
+    assert answer.question in replayed and answer.answer in replayed and f"«{answer.citations[0].quote}»" in replayed
+    assert json.loads(run("export", answer.id, "--index", index).stdout)["feedback"][0]["comment"] == "Kort."
+    assert run("forget", answer.id, "--index", index).stdout == f"Svaret {answer.id} er slettet.\n"
+    done = run("replay", answer.id, "--index", index)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"Det er ikke lagret noe svar med id «{answer.id}».\n")
+
+
+def test_the_terminal_keeps_nothing(index: str, settings: Settings) -> None:
+    with Store(settings) as store:
+        before = len(store.answers(datetime(1970, 1, 1, tzinfo=UTC)))
+        run("ask", "Hva er AMU?", "--index", index)
+        assert len(store.answers(datetime(1970, 1, 1, tzinfo=UTC))) == before

@@ -1,11 +1,19 @@
 """Starting the server: up at once, and what stops it is one sentence."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
+import pytest
+
+from assistant.settings import Settings
+from assistant.store import Store
 from tests.conftest import ROOT
 
 
@@ -31,3 +39,26 @@ def test_a_port_in_use_is_named_with_what_to_do(tmp_path: Path) -> None:
 def test_a_setting_that_is_not_allowed_is_named() -> None:
     done = start("--port", "99999")
     assert (done.returncode, done.stderr) == (2, "HMS_PORT er «99999», men må være et heltall fra 1 til 65535.\n")
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_what_was_answered_is_kept_when_the_server_is_stopped(assistant: object, settings: Settings, how: signal.Signals) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "HMS_INDEX": str(settings.index), "HMS_PORT": str(port), "HMS_RETENTION_DAYS": "7"}
+    server = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    begun, end = datetime.now(UTC), time.monotonic() + 60
+    while True:
+        try:
+            reply = httpx.post(f"http://127.0.0.1:{port}/api/ask", json={"question": "Hva er AMU?"}, timeout=30)
+            if reply.status_code == 200:
+                break
+        except httpx.TransportError:
+            pass
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    server.send_signal(how)
+    server.wait(20)
+    with Store(settings) as store:
+        assert [each.id for each in store.answers(begun)] == [reply.json()["id"]]

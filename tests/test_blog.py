@@ -12,7 +12,8 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -21,6 +22,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from assistant.settings import Settings
+from assistant.store import Store
 from corpus.article import repair
 from eval.bench import free_port
 from eval.metrics import hugo, percentile
@@ -207,8 +210,9 @@ def test_by_keyboard_alone_a_reader_gets_through_everything(browser: Any, place:
 
 def ratings(place: Place) -> list[dict[str, str]]:
     """What readers have said of answers, as the assistant keeps it."""
-    lines = (Path(place.settings["HMS_INDEX"]) / "feedback.jsonl").read_text("utf-8").splitlines()
-    return [{name: said for name, said in json.loads(line).items() if name in ("rating", "reason") and said} for line in lines]
+    with Store(Settings(index=Path(place.settings["HMS_INDEX"]))) as store:
+        said = [asdict(each) for each in store.ratings(datetime(1970, 1, 1, tzinfo=UTC))]
+    return [{name: each[name] for name in ("rating", "reason") if each[name]} for each in said]
 
 
 @pytest.mark.parametrize(("width", "height", "zoom"), [(360, 740, 1), (640, 400, 2)], ids=["telephone", "200 %"])

@@ -48,6 +48,8 @@ OWNERS = {
     "langchain_core": {"assistant.retrieve", "assistant.chat"},
     "langchain": {"corpus.enrich"},
     "sqlalchemy": {"assistant.store"},
+    "alembic": {"assistant.store"},
+    "stdnum": {"assistant.privacy"},
 }
 SLOW = {"torch", "sentence_transformers", "chromadb", "gradio", "mcp"}  # seconds to import: inside functions only
 

@@ -10,7 +10,7 @@ import pytest
 from assistant import phrases
 from assistant.chat import Assistant
 from assistant.question import LANGUAGES, Question, read
-from assistant.reply import Found, Memory, Replier, Reply, Tally, pages_at, same, writer
+from assistant.reply import Found, Made, Memory, Replier, Reply, Tally, pages_at, same, writer
 from assistant.retrieve import passages
 from assistant.select import READ
 from assistant.settings import Settings
@@ -155,8 +155,8 @@ def test_what_is_asked_in_other_letters_or_spaces_is_the_same_and_nothing_else_i
     assert len({asked, *others}) == len(others) + 1
 
 
-def answer(number: int, length: int) -> Answer:
-    return Answer(str(number), "Hva?", "answered", "å" * length, "nb")
+def answer(number: int, length: int) -> Made:
+    return Answer(str(number), "Hva?", "answered", "å" * length, "nb"), (f"/hms#{number}",)
 
 
 def test_memory_is_bounded_by_size_and_forgets_what_was_asked_longest_ago() -> None:
@@ -166,7 +166,7 @@ def test_memory_is_bounded_by_size_and_forgets_what_was_asked_longest_ago() -> N
         assert memory.get(bytes([0])) == answer(0, 10_000)
     kept = [number for number in range(100) if memory.get(bytes([number]))]
     assert kept == [0, *range(100 - len(kept) + 1, 100)]
-    assert 0.9 * 2**20 < sum(len(answer(number, 10_000).answer.encode()) for number in kept) < 2**20
+    assert 0.9 * 2**20 < sum(len(answer(number, 10_000)[0].answer.encode()) for number in kept) < 2**20
     memory.keep(b"large", answer(1, 2**20))
     assert memory.get(b"large") is None and memory.get(bytes([99]))
 

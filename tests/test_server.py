@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from threading import Event as Flag
 from typing import Any
@@ -20,6 +19,7 @@ from assistant.chat import Assistant
 from assistant.guards import MAX_BODY, MAX_CHAT_BODY
 from assistant.server import WEB, create_app, serve
 from assistant.settings import Settings
+from assistant.store import Store
 from assistant.types import Answer, Ask, Event
 from assistant.wire import MODEL, UNEXPECTED
 from tests.conftest import ROOT
@@ -32,8 +32,16 @@ ANSWER = [
 
 
 @pytest.fixture(scope="module")
-def client(assistant: Assistant) -> Iterator[TestClient]:
-    with TestClient(create_app(assistant)) as client:
+def kept(settings: Settings) -> Iterator[Store]:
+    with Store(settings) as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def client(assistant: Assistant, settings: Settings, kept: Store) -> Iterator[TestClient]:
+    keeping = Assistant(settings, kept)  # over the index that `assistant` has made
+    keeping.load()
+    with TestClient(create_app(keeping)) as client:
         yield client
 
 
@@ -99,32 +107,45 @@ def test_a_limit_outside_its_bounds_is_named(client: TestClient, limit: object) 
     assert error(client.post("/api/search", json={"question": "HMS", "limit": limit}), 422)["field"] == "limit"
 
 
-def feedback(settings: Settings) -> list[dict[str, Any]]:
-    """What has been kept of what readers think."""
-    file = settings.index / "feedback.jsonl"
-    return [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.is_file() else []
-
-
-def test_what_readers_think_of_an_answer_is_kept_line_by_line(client: TestClient, settings: Settings) -> None:
-    before = len(feedback(settings))
+def test_what_readers_think_of_an_answer_is_kept(client: TestClient, kept: Store) -> None:
+    begun = datetime.now(UTC)
     reply = client.post("/api/feedback", json={"answer_id": "a1", "rating": "up"})
     assert (reply.status_code, reply.content) == (204, b"")
-    said = {"answer_id": "a2", "rating": "down", "reason": "utdatert", "comment": "Gammelt\ntall: «æøå»\ud800"}
+    said = {"answer_id": "a2", "rating": "down", "reason": "utdatert", "comment": "Gammelt\ntall: «æøå»\ud800, ring 91 23 45 67"}
     body = json.dumps(said).encode()
     assert client.post("/api/feedback", content=body, headers={"Content-Type": "application/json"}).status_code == 204
-    first, second = feedback(settings)[before:]
-    assert list(first) == list(second) == ["time", "answer_id", "rating", "reason", "comment"]
-    assert (first["answer_id"], first["rating"], first["reason"], first["comment"]) == ("a1", "up", None, None)
-    assert (second["reason"], second["comment"]) == ("utdatert", "Gammelt\ntall: «æøå»?")
-    assert abs((datetime.now(UTC) - datetime.fromisoformat(first["time"])).total_seconds()) < 60
+    first, second = kept.ratings(begun)
+    assert (first.answer_id, first.rating, first.reason, first.comment) == ("a1", "up", None, None)
+    assert (second.reason, second.comment) == ("utdatert", "Gammelt\ntall: «æøå»?, ring [telefon]")
 
 
-def test_ratings_at_the_same_time_do_not_mix(client: TestClient, settings: Settings) -> None:
-    before = len(feedback(settings))
-    bodies = [{"answer_id": str(number), "rating": "up", "comment": "å" * 1_000} for number in range(40)]
-    with ThreadPoolExecutor(8) as pool:
-        assert {reply.status_code for reply in pool.map(lambda body: client.post("/api/feedback", json=body), bodies)} == {204}
-    assert sorted(int(each["answer_id"]) for each in feedback(settings)[before:]) == list(range(40))
+def test_whoever_knows_an_answers_id_can_read_and_delete_what_is_kept_of_it(client: TestClient) -> None:
+    asked = {"question": "Jeg heter Kari Nordmann. Hvor lenge sitter verneombudet?", "page": "/blogs/hms"}
+    answer = client.post("/api/ask", json=asked).json()
+    assert answer["question"] == "Jeg heter [navn]. Hvor lenge sitter verneombudet?"
+    assert answer["notices"][0]["kind"] == "privacy"
+    client.post("/api/feedback", json={"answer_id": answer["id"], "rating": "down", "comment": "Nei."})
+    found = client.get(f"/api/answers/{answer['id']}").json()
+    assert list(found) == ["answer", "feedback"]
+    assert {name: found["answer"][name] for name in ANSWER if name in found["answer"]} == {
+        name: value for name, value in answer.items() if name in found["answer"]
+    }
+    assert (found["answer"]["page"], found["feedback"][0]["comment"]) == ("/blogs/hms", "Nei.")
+    assert client.delete(f"/api/answers/{answer['id']}").status_code == 204
+    for gone in (client.get, client.delete):
+        assert answer["id"] in error(gone(f"/api/answers/{answer['id']}"), 404)["message"]
+
+
+@pytest.mark.parametrize("key", ["1", "%00", "%ED%A0%80", "a" * 2_000, "' OR 1=1 --"])
+def test_an_id_that_is_none_finds_nothing(client: TestClient, key: str) -> None:
+    assert error(client.get(f"/api/answers/{key}"), 404)["code"] == "not_found"
+
+
+def test_without_a_store_there_is_nothing_to_read(assistant: Assistant) -> None:
+    client = TestClient(create_app(assistant))
+    key = client.post("/api/ask", json={"question": "Hva er AMU?"}).json()["id"]
+    assert error(client.get(f"/api/answers/{key}"), 404)["code"] == "not_found"
+    assert client.post("/api/feedback", json={"answer_id": key, "rating": "up"}).status_code == 204
 
 
 @pytest.mark.parametrize(
@@ -144,12 +165,12 @@ def test_ratings_at_the_same_time_do_not_mix(client: TestClient, settings: Setti
     ],
 )
 def test_a_rating_that_is_not_allowed_is_named_and_not_kept(
-    client: TestClient, settings: Settings, changed: dict[str, object], field: str
+    client: TestClient, kept: Store, changed: dict[str, object], field: str
 ) -> None:
-    before = feedback(settings)
+    begun = datetime.now(UTC)
     fault = error(client.post("/api/feedback", json={"answer_id": "a", "rating": "up"} | changed), 422)
     assert (fault["code"], fault["field"]) == ("invalid_value", field)
-    assert feedback(settings) == before
+    assert kept.ratings(begun) == []
 
 
 @pytest.mark.parametrize(

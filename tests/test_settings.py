@@ -19,6 +19,8 @@ def shown(default: object) -> str:
     """A default as one would write it in the environment, paths relative to the project."""
     if isinstance(default, tuple):
         return (":" if all(isinstance(each, Path) for each in default) else ",").join(map(shown, default))
+    if isinstance(default, bool):
+        return "on" if default else "off"
     return str(default.relative_to(ROOT)) if isinstance(default, Path) and default.is_relative_to(ROOT) else str(default)
 
 
