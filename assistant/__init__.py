@@ -9,6 +9,13 @@ HmsError                  the root; doors catch this and nothing else
 corpus.index.IndexFault   the index is missing, damaged, locked or made by another embedder
 """
 
+from pathlib import Path
+from types import SimpleNamespace
+
+import yaml
+
+from corpus.enrich import FAULTS
+
 
 class HmsError(Exception):
     """Root of the errors that are meant for a reader."""
@@ -28,3 +35,13 @@ class QuestionError(HmsError):
 
 class NotReadyError(HmsError):
     """The index is not loaded yet; asking again in a moment helps."""
+
+
+def _phrases() -> SimpleNamespace:
+    """Every fixed sentence said to a reader, by name: mostly language → sentence."""
+    told = yaml.load(Path(__file__).with_name("phrases.yaml").read_text("utf-8"), yaml.CSafeLoader)
+    told["FALLBACK"] |= FAULTS
+    return SimpleNamespace(**{name: tuple(said) if isinstance(said, list) else said for name, said in told.items()})
+
+
+phrases = _phrases()

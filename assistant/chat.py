@@ -1,8 +1,8 @@
 """The product: one Assistant that every door gets as an argument.
 
-Understands, retrieves, answers and cites, as one LangChain chain; opens the index, and builds it first when there is none. Knows
-nothing of HTTP, Gradio or terminals. The place of a language model is `_answer`: everything before it finds, everything after it
-cites. Without one, and whenever it fails, the articles' own words answer.
+Understands, retrieves, answers and cites, as one LangChain chain. Knows nothing of HTTP, Gradio or terminals, nor of how the
+index is got ready. The place of a language model is `_answer`: everything before it finds, everything after it cites. Without
+one, and whenever it fails, the articles' own words answer.
 """
 
 import logging
@@ -17,32 +17,26 @@ from typing import TYPE_CHECKING
 from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda, ensure_config
 from langchain_core.runnables.utils import AddableDict
 
-from assistant import HmsError, NotReadyError, phrases
+from assistant import phrases
 from assistant.cite import (
-    ReaderPage,
     citation,
     named_laws,
     notices,
-    page_path,
     page_text,
     page_url,
-    reader_page,
     resolve,
 )
 from assistant.extract import followups
+from assistant.library import Library
 from assistant.question import Question, read
-from assistant.reply import Found, Made, Memory, Replier, Reply, Tally, again, pages_at, private, same, writer
+from assistant.reply import Found, Made, Memory, Reply, again, pages_at, private, same
 from assistant.settings import Settings
 from assistant.types import Answer, Ask, Citation, Event, Feedback, Page, Passage, Turn
-from corpus import dense
-from corpus.article import ContentError, repair
 from corpus.chunk import body, section
-from corpus.index import LAW, Index, IndexFault, current, open_index, read_manifest
 from corpus.language import FOREIGN
-from corpus.rules import rules
 
 if TYPE_CHECKING:
-    from assistant.retrieve import Retriever, Statutes
+    from assistant.retrieve import Retriever
     from assistant.store import Store
 
 log = logging.getLogger(__name__)
@@ -52,128 +46,21 @@ FOLLOWUPS = 3
 CONFIDENT = 2.0  # log-odds of there being an answer, from which on a question need not be rewritten
 
 
-class Assistant:
+class Assistant(Library):
     """Answers questions from the indexed articles. Safe to use from several threads once `ready`.
 
     What is answered and said of it is kept in `store`; without one, nothing is.
     """
 
     def __init__(self, settings: Settings, store: "Store | None" = None) -> None:
-        self.settings = settings
+        super().__init__(settings)
         self.store = store
-        self.status = "Starter"
-        self.failed = False
-        self._index: Index | None = None
-        self._replier: Replier | None = None
-        self._writer = writer(settings)
         self._memory = Memory(settings.cache)
-        self.tally = Tally()
-        self._loading = threading.Lock()
         self.chain: Runnable[Ask, AddableDict] = (
             RunnableLambda(self._retrieve, name="retrieve")
             | RunnableGenerator(self._answer, name="answer")
             | RunnableGenerator(self._cite, name="cite")
         )
-
-    # Getting ready
-
-    def start(self) -> None:
-        """Begin to load in the background; `ready`, `status` and `failed` tell how it goes."""
-        threading.Thread(target=self._load_quietly, name="load", daemon=True).start()
-
-    def load(self) -> None:
-        """Open the index, brought up to date with the content folders first. Raises HmsError."""
-        with self._loading:
-            if self._index is not None:
-                return
-            try:
-                self.status = "Leser søkeindeksen"
-                embedder = dense.load(self.settings.embedder)
-                self._refresh(embedder)
-                index = open_index(self.settings.index, embedder)
-                index.warm()
-                rules()  # read now, so that the first answer need not wait
-                # Units are compared by the shipped embedder: dozens a question, too many for a slow one.
-                own = dense.load() if self.settings.embedder else embedder
-                self._replier = Replier(index, own, self._open_statutes(embedder), self._writer, self.tally)
-                self._index = index
-                self.status = "Klar"
-            except (IndexFault, ContentError, dense.EmbedderError) as error:
-                self.status, self.failed = str(error), True
-                raise HmsError(str(error)) from error
-
-    def _open_statutes(self, embedder: dense.Embedder) -> "Statutes | None":
-        """The laws, when they are indexed; answers go on without them when their index cannot be read."""
-        from assistant.retrieve import Statutes
-
-        try:
-            return Statutes(open_index(folder, embedder)) if current(folder := self.settings.index / LAW) else None
-        except IndexFault as error:
-            log.warning("answers will not quote the law: %s", error)
-            return None
-
-    def _load_quietly(self) -> None:
-        try:
-            self.load()
-        except HmsError:
-            pass  # `status` holds the sentence; every question is answered with it
-        except Exception as error:
-            self.status, self.failed = f"Oppstarten stoppet på en uventet feil ({type(error).__name__}); se loggen.", True
-            raise
-
-    def _refresh(self, embedder: dense.Embedder) -> None:
-        """Build the index, or bring it up to date; a live one goes on serving when that cannot be done."""
-        from corpus.build import build
-        from corpus.enrich import Enricher
-
-        version, settings = current(self.settings.index), self.settings
-        if version is None:
-            build(settings.content, settings.index, embedder, settings.base_url, self._progress)
-            return
-        live = read_manifest(version)
-        if live.embedder_hash != embedder.hash or not all(content.is_dir() for content in settings.content):
-            return  # opening it says what is wrong with it, if anything
-        # Questions that were written to passages are kept; new passages get theirs by `python -m corpus build --enrich`.
-        enricher = Enricher(live.enriched) if live.enriched else None
-        base_url = settings.base_url or live.base_url
-        try:
-            done = build(settings.content, settings.index, embedder, base_url, self._progress, enricher=enricher)
-            if done.written.missing:
-                log.warning("%d passages have no written questions; build the index with --enrich", done.written.missing)
-        except (IndexFault, ContentError) as error:
-            log.warning("the index was not brought up to date: %s", error)
-
-    def _progress(self, stage: str, done: int, total: int) -> None:
-        self.status = f"{stage}: {done + 1} av {total}" if total > 1 else stage
-
-    @property
-    def ready(self) -> bool:
-        """Whether questions can be answered."""
-        return self._index is not None
-
-    @property
-    def index(self) -> Index:
-        """The open index; raises NotReadyError before there is one."""
-        if self._index is None:
-            waiting = f"Assistenten er ikke klar ennå ({self.status}); prøv igjen om litt."
-            raise NotReadyError(self.status if self.failed else waiting)
-        return self._index
-
-    @property
-    def base_url(self) -> str:
-        """The site that citations link to; "" for the app's own reader pages."""
-        return self.settings.base_url or self.index.manifest.base_url
-
-    def manifest(self) -> dict[str, object]:
-        """What is loaded, in short."""
-        manifest = self.index.manifest
-        return {
-            "id": manifest.id,
-            "created": manifest.created,
-            "articles": len(manifest.articles),
-            "chunks": manifest.chunks,
-            "embedder": {"name": manifest.embedder, "hash": manifest.embedder_hash, "dimensions": manifest.dimensions},
-        }
 
     def figures(self) -> bytes:
         """What has been asked and how it went, as Prometheus reads it."""
@@ -247,18 +134,6 @@ class Assistant:
             for passage in self._passages(read(ask), limit)
             for chunk in (passage.chunk,)
         ]
-
-    def page(self, path: str) -> ReaderPage | None:
-        """An article for the reader page, or None when there is none at this path. Raises NotReadyError."""
-        article = self.index.article(path)
-        return reader_page(article, self.index.entries) if article else None
-
-    def article(self, address: str) -> dict[str, object] | None:
-        """An article in Markdown by its path or address, or None when there is none. Raises NotReadyError."""
-        if (found := self.index.article(page_path(address, self.base_url))) is None:
-            return None
-        url = page_url(self.base_url, found.path)
-        return {"title": found.title, "url": url, "updated": found.updated, "text": repair(found.body)}
 
     def retriever(self, limit: int = 10) -> "Retriever":
         """The same search as a LangChain retriever."""
@@ -343,6 +218,6 @@ class Assistant:
     def _followups(self, reply: Reply, citations: Sequence[Citation]) -> tuple[str, ...]:
         """Questions that the articles can answer: examples before the talk has begun, then what the cited articles hold too."""
         if reply.outcome in ("greeting", "clarify", "refused"):
-            return phrases.EXAMPLES[:FOLLOWUPS]
+            return tuple(phrases.EXAMPLES[:FOLLOWUPS])
         pages = pages_at(self.index, (chunk.path for _, chunk in reply.draft.sources)).values()
         return tuple(dict.fromkeys(followups(pages, {each.section for each in citations})))[:FOLLOWUPS]

@@ -100,7 +100,7 @@ def _correction(claim: rules.Claim, language: str) -> str:
     basis = f"[{rule.basis}]({rule.url})" if rule.url else rule.basis
     since = phrases.SINCE[language].format(date=rule.since) if rule.since else ""
     says = rule.says[0].upper() + rule.says[1:]
-    return phrases.CORRECTION[language].format(says=says, basis=basis + since, quote=claim.quote)
+    return str(phrases.CORRECTION[language]).format(says=says, basis=basis + since, quote=claim.quote)
 
 
 def notices(sources: Sequence[Source]) -> tuple[Notice, ...]:

@@ -1,16 +1,21 @@
 """An answer without a language model: the sentences, list items and table rows that answer, in a short readable order.
 
-Knows units and how they are told; knows nothing of links, and leaves to `assistant.select` which units answer. Nothing is
-rewritten: what is said is the article's.
+Beside it, what an answer's quotes stand in: their neighbours, and the accounts that they name. Knows units and how they are told;
+knows nothing of links, and leaves to `assistant.select` which units answer. Nothing is rewritten: what is said is the article's.
 """
 
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
 
 from corpus.article import repair
 from corpus.chunk import Chunk, section, told
 from corpus.markdown import Unit, plain
+
+if TYPE_CHECKING:
+    from assistant.types import Citation
 
 WORD_BUDGET = 80  # of an answer; longer ones are not read, shorter ones lack facts
 HARD_LIMIT = 120
@@ -19,12 +24,16 @@ ARTICLES = 3  # that an answer quotes: from more, the reader gets scraps
 KEEP = 6.0  # below the best unit's score a further unit is left out
 SIBLING = 0.5  # what a further item of a list that was begun has ahead, when a list is asked for
 WHOLE = 60  # words of a list that is told to its end once two of its items answer
+AROUND = 22  # words shown of a neighbour of what is quoted
+MOST_ACCOUNTS = 4
 NUMBERING = re.compile(r"^(?:(?:seksjon|del|kapittel|steg)\s+\d+\s*:\s*|[\d.]+\s+)", re.IGNORECASE)
 YES_OR_NO = re.compile(r"(?:ja|nei)\b", re.IGNORECASE)
 ASKS_LIST = re.compile(
     r"\b(?:hvilke|kva for|hvordan|korleis|steg\w*|trinn\w*|liste\w*|which|what are|how (?:do|to|should|can)|steps)\b",
     re.IGNORECASE,
 )
+ACCOUNT_TITLE = re.compile(r"Konto (\d{4})\s*[-–—:]\s*(\S.*)")
+ACCOUNT = re.compile(r"\bkonto(?:en)?\s+(\d{4})\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,39 @@ class Draft:
 
     text: str
     sources: tuple[tuple[Unit, Chunk], ...] = ()
+
+
+@dataclass(frozen=True)
+class Line:
+    """A piece of an article; `number` and `url` are its citation's, 0 and "" for what only stands around one."""
+
+    kind: str
+    text: str
+    number: int = 0
+    url: str = ""
+    header: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """What is quoted of one section of an article, in its place there."""
+
+    title: str
+    section: str
+    kind: str
+    updated: str | None
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account of the chart of accounts; `rows` is an example of an entry on it, column names first; () when there is none."""
+
+    number: str
+    name: str
+    url: str
+    lead: str = ""
+    rows: tuple[tuple[str, ...], ...] = ()
 
 
 def extract(question: str, picks: Sequence[Pick]) -> list[Pick]:
@@ -189,3 +231,86 @@ def followups(pages: Iterable[Sequence[Chunk]], said: Container[str]) -> Iterato
 def _short(title: str) -> str:
     """A title without its subtitle ("Hva er moms? Komplett guide" → "Hva er moms")."""
     return re.split(r"[?|:]|\s–\s", title)[0].strip()
+
+
+def excerpts(citations: Sequence["Citation"], article_at: Callable[[str], Sequence[Chunk]]) -> Iterator[Excerpt]:
+    """What is quoted, by section, with what stands around it; `article_at` has the passages of the article at an address."""
+    sections: dict[tuple[str, str, str, str | None], list[Citation]] = {}
+    for each in citations:
+        sections.setdefault((each.title, each.section, each.kind, each.updated), []).append(each)
+    for (title, heading, kind, updated), quotes in sections.items():
+        units = [unit for chunk in article_at(quotes[0].url) if section(chunk) == heading for unit in chunk.units]
+        yield Excerpt(title, heading, kind, updated, tuple(_lines(units, quotes)))
+
+
+def _lines(units: Sequence[Unit], quotes: Sequence["Citation"]) -> Iterator[Line]:
+    """The quotes with their neighbours; the quotes alone when the section does not hold them as they stand."""
+    found: dict[int, Citation] = {}
+    for each in quotes:
+        at = next((place for place, unit in enumerate(units) if unit.text == each.quote and place not in found), None)
+        if at is not None:
+            found[at] = each
+    if len(found) < len(quotes):
+        yield from (Line("sentence", each.quote, each.number, each.url) for each in quotes)
+        return
+    last = -1
+    for place, unit in enumerate(units):
+        quoted = found.get(place)
+        near = unit.kind in ("sentence", "item") and ({place - 1, place + 1} & found.keys())
+        if not quoted and not near:
+            continue
+        if last >= 0 and place > last + 1:
+            yield Line("row", "…", header=unit.header) if unit.kind == "row" else Line("gap", "…")
+        last = place
+        if quoted:
+            yield Line(unit.kind, unit.text, quoted.number, quoted.url, unit.header)
+        else:
+            yield Line(unit.kind, _cut(unit.text, ending=place - 1 not in found))
+
+
+def _cut(text: str, ending: bool) -> str:
+    """The end, or the beginning, of a long text."""
+    words = text.split()
+    if len(words) <= AROUND:
+        return text
+    return f"… {' '.join(words[-AROUND:])}" if ending else f"{' '.join(words[:AROUND])} …"
+
+
+def accounts(citations: Sequence["Citation"], account: Callable[[str], tuple[str, Sequence[Chunk]]]) -> Iterator[Account]:
+    """The accounts that are cited or named in what is; `account` has the address and the passages of the article on a number."""
+    titles = (ACCOUNT_TITLE.fullmatch(each.title) for each in citations)
+    named = [found[1] for found in titles if found] + ACCOUNT.findall(" ".join(each.quote for each in citations))
+    for number in [*dict.fromkeys(named)][:MOST_ACCOUNTS]:
+        url, chunks = account(number)
+        title = ACCOUNT_TITLE.fullmatch(chunks[0].title) if chunks else None
+        if title:
+            yield Account(number, title[2], url, *_example(number, chunks))
+
+
+def _example(number: str, chunks: Sequence[Chunk]) -> tuple[str, tuple[tuple[str, ...], ...]]:
+    """The first entry that an article gives as an example and that names the account: its lead and its table."""
+    for chunk in chunks:
+        tables = groupby((unit for unit in chunk.units if unit.kind == "row"), key=lambda unit: (unit.lead, unit.header))
+        for (lead, header), units in tables:
+            sides = [place for place, name in enumerate(header) if name.lower().startswith(("debet", "kredit"))]
+            rows = [cells(unit.text, len(header)) for unit in units]
+            if len(sides) != 2 or not any(number in " ".join(row) for row in rows):
+                continue
+            if rows := _entry(number, rows, sides):
+                return lead, (header, *rows)
+    return "", ()
+
+
+def _entry(number: str, rows: Sequence[tuple[str, ...]], sides: Sequence[int]) -> list[tuple[str, ...]]:
+    """The rows that make one entry: all of them when their sums agree, or the one that says which accounts meet."""
+    sums = [[int(digits) for row in rows if (digits := re.sub(r"\D", "", row[side]))] for side in sides]
+    if all(re.fullmatch(r"[\d\s.,kr–-]*", row[side]) for row in rows for side in sides):
+        return list(rows) if sum(sums[0]) == sum(sums[1]) > 0 else []
+    meeting = (row for row in rows if all(row[side] for side in sides))
+    return next(([row] for row in meeting if any(re.search(rf"\b{number}\b", row[side]) for side in sides)), [])
+
+
+def cells(text: str, columns: int) -> tuple[str, ...]:
+    """The cells of a row's text, as many as there are columns."""
+    found = [cell.strip() for cell in text.split(" | ")]
+    return tuple([*found, *[""] * columns][:columns])

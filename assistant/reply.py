@@ -27,7 +27,7 @@ from assistant.question import Question
 from assistant.select import READ, Selector
 from assistant.settings import Settings
 from assistant.support import Checker
-from assistant.types import Answer, Ask, Checked, Event, Notice, Outcome, Passage, Turn
+from assistant.types import Answer, Ask, Checked, Event, Notice, Outcome, Passage, Phrase, Turn
 from corpus.chunk import Chunk
 from corpus.dense import Embedder
 from corpus.index import Index
@@ -146,7 +146,7 @@ class Replier:
     def _told(self, found: Found) -> Reply:
         """The reply in fixed words or in those of the articles."""
         question = found.question
-        fixed: Mapping[str, tuple[Outcome, phrases.Phrase]] = {
+        fixed: Mapping[str, tuple[Outcome, Phrase]] = {
             "greeting": ("greeting", phrases.GREETING),
             "vague": ("clarify", phrases.CLARIFY),
             "refused": ("refused", phrases.REFUSED),

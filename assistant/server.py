@@ -31,9 +31,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from assistant import HmsError, NotReadyError
 from assistant.chat import Assistant
 from assistant.guards import MAX_HEAD, OURS, Meter, around, hidden, log_lines, unread
+from assistant.render import day
 from assistant.settings import Settings, check_address
 from assistant.types import Answer, Ask, Citation, Event
-from assistant.ui import day, mount
+from assistant.ui import mount
 from assistant.wire import (
     MODEL,
     Fault,

@@ -14,6 +14,7 @@ from corpus.chunk import Chunk
 Role = Literal["user", "assistant"]
 Outcome = Literal["answered", "not_covered", "clarify", "greeting", "refused", "acute"]
 Audience = Literal["ansatt", "verneombud", "leder", "regnskap"]
+Phrase = Mapping[str, str]  # language → sentence
 Verdict = Literal["støttet", "delvis", "ikke funnet"]
 
 

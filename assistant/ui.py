@@ -1,20 +1,21 @@
-"""The chat page in Gradio: conversation on the left, the sources of the latest answer beside it; and an answer in others' chats.
+"""The chat page in Gradio: the conversation on the left, the sources of its answers beside it.
 
-Knows how an Answer is shown; knows nothing of how it comes about. Everything from articles and readers is escaped: it is data.
+Knows Gradio and what happens when a reader does something; how it looks is in `assistant.render` and web/. What a browser sends
+is checked before it is used.
 """
 
+import base64
 import logging
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import date
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from html import escape
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assistant import HmsError, phrases
-from assistant.cite import MARKER
-from assistant.types import Answer, Ask, Checked, Citation, Notice, Turn
+from assistant import render as look
+from assistant.render import EVERYONE, LANGUAGES, ROLES, Exchange, texts
+from assistant.types import Answer, Ask, Citation, Feedback, Turn
 
 if TYPE_CHECKING:
     from assistant.chat import Assistant
@@ -23,13 +24,17 @@ log = logging.getLogger(__name__)
 WEB = Path(__file__).resolve().parent / "web"
 TITLE = "HMS-assistenten"
 KEPT_TURNS, KEPT_CHARACTERS = 20, 4_000  # of the conversation are sent along: the Assistant's own limits
+KEPT = 20  # exchanges that a session holds; older ones are gone from the page as well
+HOURS = 6 * 3600  # seconds after which a conversation that nobody goes on with is forgotten
 AT_ONCE = 8  # questions answered at the same time
 SESSIONS = 2_000  # open pages, and those closed within an hour; each takes 30 KB, and Gradio would keep 10,000
 WORDS_A_STEP = 6  # of a streamed answer; single words flicker
+SUGGESTIONS = 5
+COMMENT = 1_000  # characters
+NAMES = {"nb": "Bokmål", "nn": "Nynorsk", "en": "English"}
 
-
-Message = dict[str, Any]
-Shown = tuple[Any, ...]  # values of the outputs, in the order of `_outputs`
+Talk = tuple[Exchange, ...]
+Shown = tuple[Any, ...]  # values of the outputs of an event, in their order
 Refusal = Callable[[Any], str]  # an ASGI scope → why its question is not answered, "" when it is
 
 
@@ -50,7 +55,7 @@ def mount(app: Any, assistant: "Assistant", refusal: Refusal) -> Any:
         theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"], primary_hue="teal"),
         css_paths=[WEB / "chat.css"],
         favicon_path=str(WEB / "logo.svg"),
-        js=IN_NORWEGIAN,
+        js=(WEB / "chat.js").read_text("utf-8"),
         head='<meta name="color-scheme" content="light dark"><meta name="robots" content="noindex">',
     )
 
@@ -60,225 +65,278 @@ def build(assistant: "Assistant", refusal: Refusal) -> Any:
     import gradio as gr
 
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
-        gr.HTML(HEADER)
-        status = gr.HTML(_status(assistant), elem_id="status")
-        with gr.Row(elem_id="columns"):
-            with gr.Column(scale=3, elem_id="talk"):
-                chat = gr.Chatbot(
-                    label="Samtale", show_label=False, height="60vh", buttons=["copy"], allow_tags=False, sanitize_html=True,
-                    feedback_options=None, autoscroll=False, placeholder=WELCOME, elem_id="chat", layout="bubble",
-                )  # fmt: skip
-                with gr.Row(elem_id="suggestions"):
-                    suggestions = [
-                        gr.Button(text, size="sm", min_width=0, elem_classes="suggestion") for text in phrases.EXAMPLES
-                    ]
-                with gr.Row(elem_id="ask"):
-                    box = gr.Textbox(
-                        label="Spørsmålet ditt", placeholder="Spør om HMS, arbeidsliv eller regnskap …", lines=1, max_lines=6,
-                        autofocus=True, scale=8, elem_id="question",
-                    )  # fmt: skip
-                    send = gr.Button("Spør", variant="primary", scale=1, min_width=90, elem_id="send")
-                new = gr.Button("Ny samtale", size="sm", elem_id="new")
-            with gr.Column(scale=2, elem_id="sources"):
-                sources = gr.HTML(NO_SOURCES, elem_id="source-list")
-
-        outputs = [box, chat, sources, *suggestions]
-
-        def answer(question: str, history: list[Message], request: gr.Request) -> Iterator[Shown]:
-            assert request.request is not None  # Gradio keeps it for what waits in its queue
-            yield from converse(assistant, question, history or [], refusal(request.request.scope))
-
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        listen: dict[str, Any] = {"fn": answer, "outputs": outputs, "concurrency_limit": AT_ONCE, **quiet}
-        gr.on([box.submit, send.click], inputs=[box, chat], **listen).then(fn=None, js=SHOW_QUESTION)
-        for button in suggestions:
-            button.click(inputs=[button, chat], **listen).then(fn=None, js=SHOW_QUESTION)
-        new.click(_start_again, outputs=outputs, **quiet)
-        timer = gr.Timer(1.0, active=True)
-
-        def tick() -> Shown:
-            return _status(assistant), gr.Timer(active=not (assistant.ready or assistant.failed))
-
-        timer.tick(tick, outputs=[status, timer], **quiet)
+        _events(assistant, refusal, page, _layout(assistant))
     page.state_session_capacity = SESSIONS
     return page.queue(api_open=False, default_concurrency_limit=AT_ONCE)
 
 
-def converse(assistant: "Assistant", question: str, history: list[Message], refusal: str = "") -> Iterator[Shown]:
+def _layout(assistant: "Assistant") -> dict[str, Any]:
+    """The components, in bokmål until the browser has told its language."""
+    import gradio as gr
+
+    t = texts("nb")
+    part: dict[str, Any] = {"talk": gr.State((), time_to_live=HOURS)}
+    with gr.Row(elem_id="top"):
+        part["header"] = gr.HTML(look.header_html("nb"), elem_id="header")
+        part["language"] = gr.Radio(
+            [(NAMES[each], each) for each in LANGUAGES], value="nb", label=t["language"], container=False, elem_id="language"
+        )
+    part["status"] = gr.HTML(_status(assistant), elem_id="status")
+    with gr.Row(elem_id="columns"):
+        with gr.Column(scale=3, elem_id="talk"):
+            with gr.Column(elem_id="chat"):
+                part["before"] = gr.HTML("", elem_id="before", js_on_load=HEAR)
+                part["now"] = gr.HTML(look.conversation_html((), "nb", latest=True), elem_id="now", js_on_load=HEAR)
+            with gr.Column(elem_id="prompts"):
+                part["role"] = gr.Radio(look.roles("nb"), value=EVERYONE, label=t["role"], container=False, elem_id="role")
+                with gr.Row(elem_id="suggestions"):
+                    style: dict[str, Any] = {"size": "sm", "min_width": 0, "elem_classes": "suggestion"}
+                    part["suggestions"] = [gr.Button(text, **style) for text in look.examples("nb", EVERYONE)]
+            with gr.Row(elem_id="ask"):
+                part["box"] = gr.Textbox(
+                    label=t["question"], placeholder=t["placeholder"], lines=1, max_lines=6, autofocus=True, scale=8,
+                    elem_id="question",
+                )  # fmt: skip
+                part["send"] = gr.Button(t["send"], variant="primary", scale=1, min_width=90, elem_id="send")
+                part["new"] = gr.Button(t["new"], size="sm", elem_id="new")
+        with gr.Column(scale=2, elem_id="sources"):
+            part["sources"] = gr.HTML(look.sources_html((), "nb"), elem_id="source-list")
+    part["file"] = gr.JSON(visible="hidden", elem_id="file")
+    return part
+
+
+def _events(assistant: "Assistant", refusal: Refusal, page: Any, part: dict[str, Any]) -> None:
+    """What happens when."""
+    import gradio as gr
+
+    talk, language, role, suggestions = part["talk"], part["language"], part["role"], part["suggestions"]
+    shown = [part["box"], talk, part["before"], part["now"], part["sources"], *suggestions]
+    worded = [part["header"], language, role, part["box"], part["send"], part["new"]]
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+    def answer(question: str, kept: Talk, spoken: str, asker: str, request: gr.Request) -> Iterator[Shown]:
+        assert request.request is not None  # Gradio keeps it for what waits in its queue
+        told = refusal(request.request.scope)
+        yield from converse(assistant, question, kept, spoken, asker, _origin(request), told)
+
+    def act(kept: Talk, spoken: str, event: gr.EventData) -> Shown:
+        return done(assistant, kept, spoken, event._data if isinstance(event._data, dict) else {})
+
+    def begin(request: gr.Request) -> Shown:
+        spoken = preferred(request.headers.get("accept-language", ""))
+        return _in(spoken, EVERYONE, ())
+
+    def suggest(asker: str, spoken: str) -> Shown:
+        return tuple(_suggest(look.examples(_one_of(LANGUAGES, spoken), _one_of(ROLES, asker))))
+
+    def tick() -> Shown:
+        return _status(assistant), gr.Timer(active=not (assistant.ready or assistant.failed))
+
+    listen: dict[str, Any] = {"fn": answer, "outputs": shown, "concurrency_limit": AT_ONCE, **quiet}
+    asked = [gr.on([part["box"].submit, part["send"].click], inputs=[part["box"], talk, language, role], **listen)]
+    asked += [button.click(inputs=[button, talk, language, role], **listen) for button in suggestions]
+    for each in asked:
+        each.then(fn=None, js="() => hms.answered()")
+    part["new"].click(_start_again, inputs=[language, role], outputs=shown, cancels=asked, **quiet)
+    for html in (part["before"], part["now"]):
+        event = html.click(act, inputs=[talk, language], outputs=[talk, part["now"], part["file"]], **quiet)
+        event.then(fn=None, inputs=part["file"], js="file => hms.acted(file)")
+    spoken_in = [*worded, part["before"], part["now"], part["sources"], *suggestions]
+    changed = language.input(_in, inputs=[language, role, talk], outputs=spoken_in, **quiet)
+    begun = page.load(begin, outputs=spoken_in, **quiet)
+    for each in (changed, begun):
+        each.then(fn=None, inputs=language, js="language => hms.speak(language)")
+    role.input(suggest, inputs=[role, language], outputs=suggestions, **quiet)
+    timer = gr.Timer(1.0, active=True)
+    timer.tick(tick, outputs=[part["status"], timer], **quiet)
+
+
+def converse(
+    assistant: "Assistant",
+    question: str,
+    kept: Talk,
+    language: str = "nb",
+    role: str = EVERYONE,
+    origin: str = "",
+    refusal: str = "",
+) -> Iterator[Shown]:
     """What the page shows while a question is answered, step by step; with a `refusal`, that it is not."""
-    before = _turns(history)
-    shown = question.replace("![", "!\u200b[")  # no picture from elsewhere; what is not seen is not read either, see Assistant
-    history = [*history, {"role": "user", "content": shown}]
+    language, role = _one_of(LANGUAGES, language), _one_of(ROLES, role)
     if refusal:
-        yield (question, [*history, _said(refusal)], NO_SOURCES, *_suggest(phrases.EXAMPLES))
+        yield (question, *_failed(refusal, question, language, role))
         return
-    wait = _said(f"{phrases.SEARCHING['nb']} …")
-    yield ("", [*history, wait], NO_SOURCES, *_suggest(()))
-    text, steps = "", 0
+    ask = Ask(question, _turns(kept), None if role == EVERYONE else role)  # type: ignore[arg-type]  # one of ROLES
+    wait = Exchange(question, f"{phrases.SEARCHING[language]} …")
+    yield ("", kept, look.conversation_html(kept, language), _now(wait, language), look.sources_html((), language), *_suggest(()))
     try:
-        for event in assistant.stream(Ask(question, before)):
-            if event.name == "token" and not isinstance(event.data, Answer | Citation):
-                text += str(event.data["text"])
-                steps += 1
-                if steps % WORDS_A_STEP == 0:
-                    yield ("", [*history, _said(text)], NO_SOURCES, *_suggest(()))
-            elif event.name == "status" and text and not isinstance(event.data, Answer | Citation):
-                stage = f'<h2>Kilder</h2><p class="quiet" role="status">{escape(str(event.data["stage"]))} …</p>'
-                yield ("", [*history, _said(text)], stage, *_suggest(()))
-            elif isinstance(event.data, Answer):
-                said = event.data
-                yield ("", [*history, _said(linked(said))], sources_html(said), *_suggest(said.followups))
+        for said in _said(assistant, ask, language):
+            if not isinstance(said, Answer):
+                yield ("", *_skip(2), _now(Exchange(question, said), language), _skip(1)[0], *_suggest(()))
+                continue
+            talk = (*kept, look.exchange(assistant, ask, said, origin))[-KEPT:]
+            after = look.sources_html(talk, language)
+            yield (
+                "",
+                talk,
+                look.conversation_html(talk[:-1], language),
+                _now(talk[-1], language),
+                after,
+                *_suggest(said.followups),
+            )
     except HmsError as error:
-        yield (question, [*history, _said(str(error))], NO_SOURCES, *_suggest(phrases.EXAMPLES))
+        yield (question, *_failed(str(error), question, language, role))
     except Exception:  # whoever asks must not be left with "searching" for ever
         log.exception("a question was not answered")
-        yield (question, [*history, _said(UNEXPECTED)], NO_SOURCES, *_suggest(phrases.EXAMPLES))
+        yield (question, *_failed(texts(language)["unexpected"], question, language, role))
 
 
-def _said(text: str) -> Message:
-    return {"role": "assistant", "content": text}
+def _said(assistant: "Assistant", ask: Ask, language: str) -> Iterator[str | Answer]:
+    """The answer so far, from time to time, and the whole Answer last. Raises as `Assistant.stream` does."""
+    text, steps = "", 0
+    for event in assistant.stream(ask):
+        if isinstance(event.data, Answer):
+            yield event.data
+        elif event.name == "token" and not isinstance(event.data, Citation):
+            text += str(event.data["text"])
+            steps += 1
+            if steps % WORDS_A_STEP == 0:
+                yield text
+        elif event.name == "status" and text:
+            yield f"{text}\n\n{phrases.CHECKING[language]} …"
 
 
-def _turns(history: list[Message]) -> tuple[Turn, ...]:
-    """The conversation as the Assistant reads it; Gradio gives a message's content as a list of blocks."""
-    turns = []
-    for message in history[-KEPT_TURNS:]:
-        content = message["content"]
-        text = content if isinstance(content, str) else " ".join(str(block.get("text", "")) for block in content)
-        turns.append(Turn(message["role"], text[:KEPT_CHARACTERS]))
-    return tuple(turns)
+def _failed(sentence: str, question: str, language: str, role: str) -> Shown:
+    return (*_skip(2), _now(Exchange(question, sentence), language), *_skip(1), *_suggest(look.examples(language, role)))
 
 
-def _suggest(texts: tuple[str, ...]) -> list[Any]:
+def _now(each: Exchange, language: str) -> str:
+    return look.conversation_html((each,), language, latest=True)
+
+
+def _skip(count: int) -> list[Any]:
+    import gradio as gr
+
+    return [gr.skip()] * count
+
+
+def _turns(kept: Talk) -> tuple[Turn, ...]:
+    """The conversation as the Assistant reads it."""
+    turns = [
+        turn for each in kept if each.answer for turn in (Turn("user", each.question), Turn("assistant", each.answer.answer))
+    ]
+    return tuple(Turn(turn.role, turn.content[:KEPT_CHARACTERS]) for turn in turns[-KEPT_TURNS:])
+
+
+def done(assistant: "Assistant", kept: Talk, language: str, told: dict[str, Any]) -> Shown:
+    """What follows when a reader presses something in the conversation: the talk, its latest exchange, a file to save."""
+    language = _one_of(LANGUAGES, language)
+    each = next((one for one in kept if one.answer and one.answer.id == told.get("answer")), None)
+    if each is None or each.answer is None:
+        return (*_skip(2), {"failed": texts(language)["gone"]})
+    if told.get("do") in [*look.FILES]:
+        return (*_skip(2), _file(each, str(told["do"]), language))
+    feedback = _feedback(each.answer.id, told)
+    if feedback is None or each.told or each is not kept[-1]:
+        return tuple(_skip(3))
+    rated = replace(each, told=_kept(assistant, feedback))
+    return ((*kept[:-1], rated), _now(rated, language), None)
+
+
+def _feedback(answer: str, told: dict[str, Any]) -> Feedback | None:
+    """What a reader says of an answer, None for what no form of ours sends."""
+    comment = str(told.get("comment") or "").strip()[:COMMENT] or None
+    match told.get("do"):
+        case "up":
+            return Feedback(answer, "up")
+        case "missing":
+            return Feedback(answer, "down", look.MISSING)
+        case "down" if told.get("reason") in look.REASONS:
+            return Feedback(answer, "down", str(told["reason"]), comment)
+    return None
+
+
+def _kept(assistant: "Assistant", feedback: Feedback) -> str:
+    """Keep a rating; the text that tells how it went."""
+    try:
+        assistant.rate(feedback)
+    except (HmsError, OSError):
+        log.exception("a rating was not kept")
+        return "unrated"
+    return "reported" if feedback.reason == look.MISSING else "rated"
+
+
+def _file(each: Exchange, kind: str, language: str) -> dict[str, str]:
+    """A file as the page saves it: its name, its type, its bytes in base64."""
+    name, mime, data = look.file(each, kind, language)
+    return {"name": name, "mime": mime, "data": base64.b64encode(data).decode()}
+
+
+def preferred(accepted: str) -> str:
+    """The page's language for an Accept-Language header: bokmål, nynorsk, else English; bokmål when nothing is said."""
+    for each in accepted.lower().split(","):
+        match each.split(";")[0].strip().split("-")[0]:
+            case "nn":
+                return "nn"
+            case "nb" | "no" | "da" | "sv":
+                return "nb"
+            case "" | "*":
+                continue
+            case _:
+                return "en"
+    return "nb"
+
+
+def _in(language: str, role: str, kept: Talk) -> Shown:
+    """Everything on the page that is worded, in a language."""
+    import gradio as gr
+
+    language, role = _one_of(LANGUAGES, language), _one_of(ROLES, role)
+    t = texts(language)
+    followups = kept[-1].answer.followups if kept and kept[-1].answer else ()
+    return (
+        look.header_html(language),
+        gr.Radio(value=language, label=t["language"]),
+        gr.Radio(choices=look.roles(language), value=role, label=t["role"]),
+        gr.Textbox(label=t["question"], placeholder=t["placeholder"]),
+        gr.Button(value=t["send"]),
+        gr.Button(value=t["new"]),
+        look.conversation_html(kept[:-1], language),
+        look.conversation_html(kept[-1:], language, latest=True),
+        look.sources_html(kept, language),
+        *_suggest(followups or look.examples(language, role)),
+    )
+
+
+def _one_of(allowed: Sequence[str], value: str) -> str:
+    return value if value in allowed else allowed[0]
+
+
+def _suggest(questions: Sequence[str]) -> list[Any]:
     """Updates of the suggestion buttons: these texts, the rest hidden."""
     import gradio as gr
 
-    padded = [*texts[: len(phrases.EXAMPLES)], *[""] * (len(phrases.EXAMPLES) - len(texts))]
+    padded = [*questions[:SUGGESTIONS], *[""] * (SUGGESTIONS - len(questions))]
     return [gr.Button(value=text, visible=bool(text)) for text in padded]
 
 
-def _start_again() -> Shown:
-    return ("", [], NO_SOURCES, *_suggest(phrases.EXAMPLES))
+def _start_again(language: str, role: str) -> Shown:
+    language, role = _one_of(LANGUAGES, language), _one_of(ROLES, role)
+    welcome = look.conversation_html((), language, latest=True)
+    return ("", (), "", welcome, look.sources_html((), language), *_suggest(look.examples(language, role)))
 
 
-def linked(answer: Answer) -> str:
-    """The answer's Markdown with every marker a link to its source."""
-    urls = {citation.number: citation.url for citation in answer.citations}
-
-    def link(match: re.Match[str]) -> str:
-        url = urls.get(int(match[1]))
-        return f"[\\[{match[1]}\\]]({url})" if url else match[0]
-
-    return MARKER.sub(link, answer.answer)
-
-
-def sources_html(answer: Answer) -> str:
-    """The source panel of an answer."""
-    parts = [f'<p class="notice" role="note">{_warning(notice)}</p>' for notice in answer.notices]
-    sections = groupby(answer.citations, key=lambda citation: (citation.title, citation.section, citation.updated))
-    parts += [_section(title, section, updated, quotes) for (title, section, updated), quotes in sections]
-    if answer.laws:
-        links = ", ".join(_link(each.url, each.text) for each in answer.laws)
-        parts.append(f'<p class="laws">Lover og forskrifter i svaret: {links}</p>')
-    if answer.support:
-        parts.append(_checked(answer.support))
-    if answer.nearest:
-        parts.append(f"<p>{escape(phrases.NEAREST[answer.language])}</p><ul>")
-        parts += [f"<li>{_link(page.url, page.title)}</li>" for page in answer.nearest]
-        parts.append("</ul>")
-    return f"<h2>Kilder</h2>{''.join(parts)}" if parts else NO_SOURCES
-
-
-def _warning(notice: Notice) -> str:
-    """A notice, with a link to the law where it names one."""
-    return f"{escape(notice.message)} {_link(notice.url, 'Se lovteksten') if notice.url else ''}".rstrip()
-
-
-def _checked(support: Sequence[Checked]) -> str:
-    """The check of a language model's sentences, those that were left out among them."""
-    stands = sum(each.verdict == "støttet" for each in support)
-    told = "".join(
-        f'<li class="{each.verdict.split()[0]}"><strong>{VERDICTS[each.verdict]}</strong> {escape(each.sentence)} '
-        f"{''.join(f'[{number}]' for number in each.citations)}</li>"
-        for each in support
-    )
-    summary = f"Kontroll av svaret: {stands} av {len(support)} setninger er støttet av kildene"
-    return f'<details class="checked"><summary>{summary}</summary><ul>{told}</ul></details>'
-
-
-def _section(title: str, section: str, updated: str | None, quotes: Iterable[Citation]) -> str:
-    """The quotes from one section of an article, each with the link that opens it there."""
-    name = escape(title) + (f'<span class="section">{escape(section)}</span>' if section != title else "")
-    dated = f'<p class="updated">Oppdatert {escape(day(updated))}</p>' if updated else ""
-    return f'<article class="source"><h3>{name}</h3>{"".join(map(_quote, quotes))}{dated}</article>'
-
-
-def _quote(citation: Citation) -> str:
-    where = "artikkelen" if citation.kind == "artikkel" else "lovteksten"
-    opens = (
-        f'<a href="{escape(citation.url)}" target="_blank" rel="noopener" aria-label="Åpne kilde {citation.number} i {where}">'
-    )
-    return (
-        f'<blockquote id="source-{citation.number}"><span class="number">{citation.number}</span> '
-        f"<mark>{escape(citation.quote)}</mark> {opens}Åpne&nbsp;i&nbsp;{where}</a></blockquote>"
-    )
-
-
-def day(iso: str) -> str:
-    """A date as Norwegians write it; what is no ISO date stays as it is."""
-    try:
-        return f"{date.fromisoformat(iso):%d.%m.%Y}"
-    except ValueError:
-        return iso
-
-
-def _link(url: str, text: str) -> str:
-    return f'<a href="{escape(url)}" target="_blank" rel="noopener">{escape(text)}</a>'
+def _origin(request: Any) -> str:
+    """Where the page lies, for links in files: scheme and host."""
+    url = request.request.base_url
+    return f"{url.scheme}://{url.netloc}"
 
 
 def _status(assistant: "Assistant") -> str:
     if assistant.ready:
         return ""
     kind = "failed" if assistant.failed else "waiting"
-    return f'<p class="{kind}" role="status">{escape(assistant.status)}{"" if assistant.failed else " …"}</p>'
+    return f'<p class="{kind}" role="status" lang="nb">{escape(assistant.status)}{"" if assistant.failed else " …"}</p>'
 
 
-HEADER = f"<header><h1>{TITLE}</h1><p>Svar om HMS, arbeidsliv og regnskap – med kilder du kan åpne og lese selv.</p></header>"
-VERDICTS = {"støttet": "✓ Støttet:", "delvis": "≈ Delvis støttet:", "ikke funnet": "✗ Utelatt, ikke funnet i kildene:"}
-WELCOME = "Still et spørsmål, eller velg et av forslagene under."
-UNEXPECTED = "Noe gikk galt hos oss, og spørsmålet ble ikke besvart; prøv igjen om litt."
-# Gradio has no Norwegian for some labels, and follows the browser's language for the rest. Labels come and go with the messages.
-# A message it names in English, by all its raw Markdown, addresses too, on an element whose role can have no name.
-IN_NORWEGIAN = """() => {
-  document.documentElement.lang = 'nb';
-  const labels = {'chatbot conversation': 'Samtale', 'Copy message': 'Kopier', 'Copied message': 'Kopiert',
-    'Scroll down': 'Rull ned', 'Scroll to top': 'Rull opp', 'Copy': 'Kopier', 'Copied': 'Kopiert'};
-  const speakers = {user: 'Spørsmål', bot: 'Svar'};
-  const translate = () => document.querySelectorAll('#chat [aria-label], #chat [title]').forEach(each => {
-    const speaker = speakers[each.dataset.testid];
-    if (speaker) each.setAttribute('role', 'group');
-    for (const name of ['aria-label', 'title']) {
-      const said = each.getAttribute(name), label = said && (speaker || labels[said]);
-      if (label && label !== said) each.setAttribute(name, label);
-    }
-  });
-  translate();
-  new MutationObserver(translate).observe(document.getElementById('chat'),
-    {subtree: true, childList: true, attributeFilter: ['aria-label', 'title']});
-}"""
-# An answer is read from its beginning: the latest question goes to the top of the conversation, not its last line to the bottom.
-# A suggestion is gone once it is chosen, and the focus with it: then it goes to the answer's conversation, for the next Tab.
-SHOW_QUESTION = """() => {
-  let left = 40;  // looks, for a slow machine takes its time to take the chosen suggestion away
-  const show = () => {
-    const question = [...document.querySelectorAll('#chat .user-row')].pop();
-    const talk = question && question.closest('.bubble-wrap');
-    if (!talk) return;
-    if (left === 40) talk.scrollTop += question.getBoundingClientRect().top - talk.getBoundingClientRect().top - 8;
-    talk.tabIndex = 0;  // so that arrow keys scroll a long conversation
-    if (document.activeElement === document.body) talk.focus({preventScroll: true});
-    else if (--left && document.activeElement.closest('#suggestions')) setTimeout(show, 60);
-  };
-  setTimeout(show, 60);
-}"""
-NO_SOURCES = '<h2>Kilder</h2><p class="quiet">Her står kildene til svaret, med ordene som er brukt.</p>'
+# What the page's own script tells of (web/chat.js), as an event of Gradio's.
+HEAR = "element.addEventListener('told', event => trigger('click', event.detail))"

@@ -3,8 +3,8 @@
 usage: python -m docs.screenshots [--out FOLDER]
 
 Starts `python app.py` on a free port with an index of its own, and the blog of tests/ beside it, asks in Chromium, and writes
-chat.png, chat-narrow.png, chat-dark.png, widget.png and widget-narrow.png. Knows the pages by what a reader sees; knows nothing
-of what is behind them.
+chat.png, chat-narrow.png, chat-dark.png, chat-account.png, chat-missing.png, widget.png and widget-narrow.png. Knows the pages by
+what a reader sees; knows nothing of what is behind them.
 """
 
 import argparse
@@ -37,12 +37,15 @@ class Picture:
     page: str
     size: tuple[int, int]
     scheme: Literal["light", "dark"] = "light"
+    question: str = "Hvor mange må vi være før vi trenger verneombud?"
 
 
 PICTURES = (
     Picture("chat.png", "chat", WIDE),
     Picture("chat-narrow.png", "chat", NARROW),
     Picture("chat-dark.png", "chat", WIDE, "dark"),
+    Picture("chat-account.png", "chat", WIDE, question="Hvilken konto fører jeg arbeidsklær på?"),
+    Picture("chat-missing.png", "chat", WIDE, question="Hvem vant fotballkampen i går?"),
     Picture("widget.png", "widget", WIDE),
     Picture("widget-narrow.png", "widget", NARROW),
 )
@@ -74,7 +77,7 @@ def _taken(chromium: str, chat: str, blog: str, out: Path) -> Iterator[Path]:
             page = context.new_page()
             page.set_default_timeout(30_000)
             if picture.page == "chat":
-                _ask_the_chat(page, chat)
+                _ask_the_chat(page, chat, picture.question)
             else:
                 _ask_the_widget(page, blog)
             page.mouse.move(0, 0)  # nothing is drawn as if it were pointed at
@@ -91,12 +94,12 @@ def _keep(picture: bytes, file: Path) -> None:
     Image.open(io.BytesIO(picture)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
 
 
-def _ask_the_chat(page: Any, address: str) -> None:
+def _ask_the_chat(page: Any, address: str, question: str) -> None:
     page.goto(address)
-    page.locator("#question textarea").fill("Hvor mange må vi være før vi trenger verneombud?")
+    page.locator("html[data-spoken]").wait_for()  # the last of a start
+    page.locator("#question textarea").fill(question)
     page.locator("#send").click()
-    page.locator("#source-list .source").first.wait_for()
-    page.locator("#chat [role=log][tabindex]").wait_for()  # the last that an answer changes
+    page.locator("#now .turn[data-done]").wait_for()  # the last that an answer changes
 
 
 def _ask_the_widget(page: Any, address: str) -> None:

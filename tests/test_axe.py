@@ -32,17 +32,23 @@ def faults(page: Any) -> list[str]:
 def test_the_chat_is_accessible_empty_and_with_an_answer(page: Any, address: str) -> None:
     dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
     page.goto(f"{address}/?__theme={'dark' if dark else 'light'}")
-    page.locator("#question textarea").wait_for()
+    page.locator("html[data-spoken]").wait_for()
     assert page.locator("body.dark").count() == dark
     assert faults(page) == []
     page.locator("#question textarea").fill("Hvor mange må vi være før vi trenger verneombud?")
     page.locator("#send").click()
     page.locator("#source-list .source").first.wait_for()
-    page.locator("#chat a").first.wait_for()
-    page.locator("#chat [role=log][tabindex]").wait_for()  # the last that an answer changes
+    page.locator("#now .turn[data-done]").wait_for()  # the last that an answer changes
+    page.locator("[data-do=why]").click()
     assert faults(page) == []
-    assert page.get_by_role("group", name="Spørsmål", exact=True).count() == 1
-    assert page.get_by_role("group", name="Svar", exact=True).count() == 1
+    assert page.get_by_role("log", name="Conversation").count() == 1
+    page.locator("#language input[value=nn]").check()
+    page.locator("html[lang=nn]").wait_for()
+    for question in ("Hvilken konto fører jeg arbeidsklær på?", "Hvem vant fotballkampen i går?"):
+        page.locator("#question textarea").fill(question)
+        page.locator("#send").click()
+        page.locator("#now .turn[data-done] .asked").filter(has_text=question).wait_for()
+        assert faults(page) == []
 
 
 def test_the_reader_page_is_accessible(page: Any, address: str) -> None:

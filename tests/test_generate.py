@@ -102,7 +102,7 @@ def fallback(answer: Answer, says: str = TWO_YEARS) -> str:
 
 
 def instead(reason: str) -> str:
-    return phrases.INSTEAD.format(reason=phrases.FALLBACK[reason])
+    return str(phrases.INSTEAD).format(reason=phrases.FALLBACK[reason])
 
 
 # The markers in what streams in

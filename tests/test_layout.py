@@ -30,7 +30,10 @@ NEVER = {
 OWNERS = {
     "ftfy": {"corpus.article"},
     "frontmatter": {"corpus.article"},
-    "markdown_it": {"corpus.markdown"},
+    "markdown_it": {"corpus.markdown", "assistant.render"},  # one reads articles, the other shows answers
+    "nh3": {"assistant.render"},
+    "fpdf": {"assistant.render"},
+    "jinja2": {"assistant.render", "eval.run"},
     "Stemmer": {"corpus.language"},
     "symspellpy": {"corpus.language"},
     "bm25s": {"corpus.index"},

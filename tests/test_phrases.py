@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import pytest
 
 from assistant import phrases
-from assistant.phrases import Phrase
 from assistant.question import LANGUAGES
+from assistant.types import Phrase
 
 PHRASES: Mapping[str, Phrase] = {
     name: value for name, value in vars(phrases).items() if isinstance(value, dict) and name.isupper() and "nb" in value

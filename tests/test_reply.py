@@ -14,7 +14,7 @@ from assistant.reply import Found, Made, Memory, Replier, Reply, Tally, pages_at
 from assistant.retrieve import passages
 from assistant.select import READ
 from assistant.settings import Settings
-from assistant.types import Answer, Ask, Outcome, Passage, Turn
+from assistant.types import Answer, Ask, Outcome, Passage, Phrase, Turn
 from corpus import dense
 from tests.models import ModelServer, Script, model_server
 
@@ -106,7 +106,7 @@ def test_when_the_model_gives_nothing_the_articles_own_words_are_told(assistant:
     ],
 )
 def test_what_is_no_question_gets_fixed_words_and_no_model(
-    assistant: Assistant, model: ModelServer, text: str, outcome: Outcome, phrase: phrases.Phrase
+    assistant: Assistant, model: ModelServer, text: str, outcome: Outcome, phrase: Phrase
 ) -> None:
     reply = told(replier(assistant, model), found(assistant, text, 5.0))
     assert (reply.outcome, reply.draft.text) == (outcome, phrase[reply.found.question.language])

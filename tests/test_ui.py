@@ -1,84 +1,66 @@
-"""How the page shows an answer: links, sources, and everything from outside escaped."""
+"""What the chat page does when a reader asks, presses, or speaks another language; what a browser sends is not believed."""
 
+import base64
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 
-from assistant import phrases
+import pytest
+
+from assistant import render
 from assistant.chat import Assistant
 from assistant.settings import Settings
-from assistant.types import Answer, Ask, Citation, Event, Notice, Page
-from assistant.ui import NO_SOURCES, UNEXPECTED, build, converse, day, linked, sources_html
-from assistant.wire import markdown
+from assistant.types import Answer, Ask, Event, Feedback
+from assistant.ui import Talk, build, converse, done, preferred
 
-CITATION = Citation(1, "/lest/a#krav:~:text=x%2Cy", "Tittel <b>", "Krav", 'sitat <script> "x"', updated="2025-11-20")
-ANSWER = Answer("1", "?", "answered", r"Ja \[2\] [1] og [9]", "nb", citations=(CITATION,))
+QUESTION = "Hvor lenge sitter verneombudet?"
 
 
-def test_markers_are_links_to_their_sources_and_other_brackets_stay() -> None:
-    assert linked(ANSWER) == r"Ja \[2\] [\[1\]](/lest/a#krav:~:text=x%2Cy) og [9]"
+def last(assistant: Assistant, question: str, kept: Talk = (), language: str = "nb", role: str = "alle") -> tuple[object, ...]:
+    return list(converse(assistant, question, kept, language, role, "https://hms.example.no"))[-1]
 
 
-def test_sources_show_title_section_quote_date_and_link_escaped() -> None:
-    html = sources_html(ANSWER)
-    assert "Tittel &lt;b&gt;" in html and "sitat &lt;script&gt; &quot;x&quot;" in html
-    assert "Oppdatert 20.11.2025" in html and 'href="/lest/a#krav:~:text=x%2Cy" target="_blank" rel="noopener"' in html
-    assert "<script" not in html
+def talk(assistant: Assistant, *questions: str) -> Talk:
+    kept: Talk = ()
+    for question in questions:
+        kept = last(assistant, question, kept)[1]  # type: ignore[assignment]
+    return kept
 
 
-def test_notices_and_nearest_articles_are_shown() -> None:
-    answer = Answer(
-        "1", "?", "not_covered", "Nei.", "nn", notices=(Notice("outdated", "<Gammel>"),), nearest=(Page("/lest/b", "B & C"),)
-    )
-    html = sources_html(answer)
-    assert "&lt;Gammel&gt;" in html and "B &amp; C" in html and phrases.NEAREST["nn"] in html
-    assert sources_html(Answer("1", "?", "greeting", "Hei", "nb")) == NO_SOURCES
-
-
-def test_in_others_chats_sources_stand_below_the_answer_and_are_links_and_nothing_else() -> None:
-    answer = replace(
-        ANSWER, citations=(CITATION, replace(CITATION, number=2, url="https://x.no/b", title="[a](b)", section="[a](b)"))
-    )
-    assert markdown(answer, "http://own").split("\n\n") == [
-        ANSWER.answer,
-        "**Kilder**",
-        '1. [Tittel \\<b> – Krav](http://own/lest/a#krav:~:text=x%2Cy): «sitat \\<script> "x"»\n'
-        '2. [\\[a\\](b)](https://x.no/b): «sitat \\<script> "x"»',
-    ]
-    nearest = Answer(
-        "1", "?", "not_covered", "Nei.", "nn", notices=(Notice("outdated", "Gammel."),), nearest=(Page("/lest/b", "B"),)
-    )
-    assert markdown(nearest) == f"Nei.\n\n> Gammel.\n\n{phrases.NEAREST['nn']}\n\n- [B](/lest/b)"
+@pytest.fixture(scope="module")
+def one(assistant: Assistant) -> tuple[Talk, str]:
+    """A talk of one question, and the id of its answer."""
+    kept = talk(assistant, QUESTION)
+    assert kept[0].answer is not None
+    return kept, kept[0].answer.id
 
 
 def test_a_conversation_streams_and_ends_with_sources_and_suggestions(assistant: Assistant) -> None:
-    steps = list(converse(assistant, "Hvor lenge sitter verneombudet?", []))
-    assert len(steps) > 3
-    box, history, sources, *suggestions = steps[-1]
-    assert (box, history[0]["content"]) == ("", "Hvor lenge sitter verneombudet?")
-    assert "to år" in history[1]["content"] and "Kilder" in sources
+    steps = list(converse(assistant, QUESTION, ()))
+    assert len(steps) > 3 and "Leter i artiklene" in steps[0][3]
+    box, kept, before, now, sources, *suggestions = steps[-1]
+    assert (box, before, kept[0].question) == ("", "", QUESTION)
+    assert QUESTION in now and "to år" in now and 'class="source"' in sources
     assert [button.value for button in suggestions if button.visible]
 
 
+def test_a_follow_up_is_understood_from_the_talk_and_earlier_answers_stay(assistant: Assistant) -> None:
+    kept = talk(assistant, "Hva er et verneombud?", "Og hvor lenge sitter det?")
+    assert len(kept) == 2 and kept[1].answer is not None and "to år" in kept[1].answer.answer
+    _, _, before, now, sources, *_ = last(assistant, "Hvem velger det?", kept)
+    assert str(before).count('<article class="turn"') == 2 and str(now).count('<article class="turn"') == 1
+    assert str(sources).count(" hidden>") == 2  # those of the earlier answers wait for their markers
+
+
 def test_a_question_that_cannot_be_used_is_given_back_with_the_sentence(assistant: Assistant) -> None:
-    box, history, *_ = list(converse(assistant, "a" * 3_000, []))[-1]
-    assert len(box) == 3_000
-    assert "høyst 2000" in history[-1]["content"]
-
-
-def test_gradios_messages_are_read_as_turns(assistant: Assistant) -> None:
-    history = [
-        {"role": "user", "content": [{"type": "text", "text": "Hva er et verneombud?"}]},
-        {"role": "assistant", "content": [{"type": "text", "text": "En representant."}]},
-    ]
-    _, shown, *_ = list(converse(assistant, "Og hvor lenge sitter det?", history))[-1]
-    assert "to år" in shown[-1]["content"]
+    box, _, _, now, *_ = last(assistant, "a" * 3_000)
+    assert box == "a" * 3_000 and "høyst 2000" in str(now)
 
 
 def test_a_question_that_is_one_too_many_is_told_so_and_stays_in_the_box(assistant: Assistant) -> None:
     told = "Det kom mange forespørsler herfra på kort tid; prøv igjen om 12 sekunder."
-    ((box, shown, *_),) = converse(assistant, "Hva er HMS?", [], told)
-    assert box == "Hva er HMS?"
-    assert [message["content"] for message in shown] == ["Hva er HMS?", told]
+    ((box, _, _, now, *_),) = converse(assistant, QUESTION, (), refusal=told)
+    assert box == QUESTION and told in now
 
 
 def test_the_page_can_be_built_before_the_index_is_there(settings: Settings) -> None:
@@ -86,22 +68,113 @@ def test_the_page_can_be_built_before_the_index_is_there(settings: Settings) -> 
 
 
 def test_a_question_before_the_index_is_there_is_answered_with_what_is_being_waited_for(settings: Settings) -> None:
-    box, history, *_ = list(converse(Assistant(settings), "Hva er HMS?", []))[-1]
-    assert box == "Hva er HMS?"
-    assert "ikke klar" in history[-1]["content"]
+    box, _, _, now, *_ = last(Assistant(settings), "Hva er HMS?")
+    assert box == "Hva er HMS?" and "ikke klar" in str(now)
 
 
 class Breaking(Assistant):
-    """An assistant with a fault of its own."""
+    """An assistant with faults of its own."""
 
     def stream(self, ask: Ask) -> Iterator[Event]:
         raise ValueError("/hemmelig/sti")
 
-
-def test_a_fault_of_our_own_leaves_nobody_waiting(settings: Settings) -> None:
-    box, history, *_ = list(converse(Breaking(settings), "Hva er HMS?", []))[-1]
-    assert (box, history[-1]["content"]) == ("Hva er HMS?", UNEXPECTED)
+    def rate(self, feedback: Feedback) -> None:
+        raise OSError("/hemmelig/sti")
 
 
-def test_dates_are_written_as_norwegians_do_and_other_words_stay() -> None:
-    assert [day("2025-11-20"), day("høsten 2025")] == ["20.11.2025", "høsten 2025"]
+@pytest.mark.parametrize("language", render.LANGUAGES)
+def test_a_fault_of_our_own_leaves_nobody_waiting(settings: Settings, language: str) -> None:
+    box, _, _, now, *_ = last(Breaking(settings), "Hva er HMS?", language=language)
+    assert box == "Hva er HMS?" and render.texts(language)["unexpected"] in str(now) and "hemmelig" not in str(now)
+
+
+class Listening(Assistant):
+    """An assistant that keeps what it is asked."""
+
+    asked: Ask | None = None
+
+    def stream(self, ask: Ask) -> Iterator[Event]:
+        self.asked = ask
+        yield Event("answer", Answer("1", ask.question, "greeting", "Hei", "nb"))
+
+
+@pytest.mark.parametrize(("role", "meant"), [("alle", None), ("verneombud", "verneombud"), ("<sjef>", None)])
+def test_the_role_goes_along_when_there_is_one(settings: Settings, role: str, meant: str | None) -> None:
+    assistant = Listening(settings)
+    last(assistant, "Hei", role=role)
+    assert assistant.asked == Ask("Hei", (), meant)  # type: ignore[arg-type]
+
+
+def ratings(settings: Settings) -> list[dict[str, str]]:
+    file = settings.index / "feedback.jsonl"
+    return [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.is_file() else []
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ({"do": "up"}, ("up", None, None)),
+        ({"do": "down", "reason": "mangler kilder", "comment": " Hvor står det? "}, ("down", "mangler kilder", "Hvor står det?")),
+        ({"do": "down", "reason": "annet", "comment": "x" * 2_000}, ("down", "annet", "x" * 1_000)),
+        ({"do": "missing"}, ("down", "mangler i artiklene", None)),
+    ],
+)
+def test_a_rating_is_kept_once_and_thanked_for(
+    assistant: Assistant, settings: Settings, one: tuple[Talk, str], told: dict[str, str], kept: tuple[str, ...]
+) -> None:
+    before = len(ratings(settings))
+    rated, now, file = done(assistant, one[0], "nn", {**told, "answer": one[1]})
+    assert [(each["rating"], each["reason"], each["comment"]) for each in ratings(settings)[before:]] == [kept]
+    assert "Takk" in now and 'data-do="up"' not in now and file is None
+    done(assistant, rated, "nn", {**told, "answer": one[1]})
+    assert len(ratings(settings)) == before + 1
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{}, {"do": "up"}, {"do": "up", "answer": "fremmed"}, {"do": "drop", "answer": "egen"}, {"do": ["up"], "answer": "egen"},
+     {"do": "down", "reason": "<b>", "answer": "egen"}, {"do": "up", "answer": {"x": 1}}],
+)  # fmt: skip
+def test_what_no_button_of_ours_sends_changes_nothing(
+    assistant: Assistant, settings: Settings, one: tuple[Talk, str], told: dict[str, object]
+) -> None:
+    before = len(ratings(settings))
+    told = {**told, "answer": one[1] if told.get("answer") == "egen" else told.get("answer")}
+    state, _, file = done(assistant, one[0], "nb", told)
+    assert not isinstance(state, tuple) and len(ratings(settings)) == before
+    assert isinstance(file, dict) and "data" not in file
+
+
+def test_a_rating_that_cannot_be_kept_is_told_in_a_sentence(settings: Settings, one: tuple[Talk, str]) -> None:
+    _, now, _ = done(Breaking(settings), one[0], "nb", {"do": "up", "answer": one[1]})
+    assert render.texts("nb")["unrated"] in now and "hemmelig" not in now
+
+
+@pytest.mark.parametrize(("kind", "begins", "name"), [("pdf", b"%PDF-", ".pdf"), ("markdown", b"# Hvor lenge", ".md")])
+def test_an_answer_is_saved_as_a_file(assistant: Assistant, one: tuple[Talk, str], kind: str, begins: bytes, name: str) -> None:
+    file = done(assistant, one[0], "nb", {"do": kind, "answer": one[1]})[2]
+    assert base64.b64decode(file["data"]).startswith(begins) and file["name"] == f"hvor-lenge-sitter-verneombudet{name}"
+
+
+def test_only_the_latest_answer_is_rated_and_an_earlier_one_can_still_be_saved(assistant: Assistant, settings: Settings) -> None:
+    kept = talk(assistant, QUESTION, "Hva er internkontroll?")
+    assert kept[0].answer is not None
+    before = len(ratings(settings))
+    done(assistant, kept, "nb", {"do": "up", "answer": kept[0].answer.id})
+    assert len(ratings(settings)) == before
+    assert done(assistant, kept, "nb", {"do": "markdown", "answer": kept[0].answer.id})[2]["data"]
+
+
+def test_a_long_talk_lets_go_of_its_beginning(assistant: Assistant, one: tuple[Talk, str]) -> None:
+    kept: Talk = tuple(replace(one[0][0], question=f"Nummer {number}?") for number in range(20))
+    after = last(assistant, "Hva er internkontroll?", kept)[1]
+    assert isinstance(after, tuple) and len(after) == 20 and after[0].question == "Nummer 1?"
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language"),
+    [("nb-NO,nb;q=0.9,en;q=0.8", "nb"), ("no", "nb"), ("nn-NO,nb;q=0.9", "nn"), ("en-US,en;q=0.9", "en"), ("pl", "en"),
+     ("", "nb"), ("*", "nb"), ("sv-SE", "nb"), (";;q=,,", "nb")],
+)  # fmt: skip
+def test_the_page_begins_in_the_browsers_language(accepted: str, language: str) -> None:
+    assert preferred(accepted) == language

@@ -1,0 +1,117 @@
+/* What the chat page does in the browser itself: markers and their sources, copying, saving, asking what was wrong, the page's
+language. A press that the server must hear of is told to it as an event "told" of the component that it happened in. */
+() => {
+  const one = (selector, within = document) => within.querySelector(selector);
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+  const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  const tell = (from, detail) => from.dispatchEvent(
+    new CustomEvent('told', {bubbles: true, detail: {answer: from.closest('.turn').dataset.answer, ...detail}}));
+
+  // A marker that is pointed at or has the focus shows its source, also that of an earlier answer.
+  const source = marker => {
+    const answer = marker.closest('.turn').dataset.answer;
+    const panel = all('#source-list .of').find(each => each.dataset.answer === answer);
+    if (!panel) return [];
+    all('#source-list .of').forEach(each => { each.hidden = each !== panel; });
+    return all(`[data-number="${marker.dataset.number}"]`, panel);
+  };
+  const unmark = () => all('#source-list .shown').forEach(each => each.classList.remove('shown'));
+  const show = marker => {
+    unmark();
+    const marks = source(marker), panel = one('#sources');
+    marks.forEach(each => each.classList.add('shown'));
+    if (!marks.length || panel.scrollHeight <= panel.clientHeight) return;  // beside the talk; below it, the page stays put
+    const [mark, frame] = [marks[0].getBoundingClientRect(), panel.getBoundingClientRect()];
+    if (mark.top < Math.max(frame.top, 0) || mark.bottom > Math.min(frame.bottom, innerHeight))  // the panel may reach below the window
+      panel.scrollBy({top: mark.top - frame.top - frame.height / 3, behavior: calm ? 'auto' : 'smooth'});
+  };
+  const pointed = event => event.target.closest?.('#chat a.marker');
+  for (const name of ['mouseover', 'focusin']) document.addEventListener(name, event => pointed(event) && show(pointed(event)));
+  for (const name of ['mouseout', 'focusout']) document.addEventListener(name, event => pointed(event) && unmark());
+
+  const copy = async text => {
+    try { await navigator.clipboard.writeText(text); return true; } catch { /* no clipboard without https, or not allowed */ }
+    const area = Object.assign(document.createElement('textarea'), {value: text});
+    const focused = document.activeElement;
+    document.body.append(area);
+    area.select();
+    const copied = document.execCommand('copy');
+    area.remove();
+    focused?.focus();
+    return copied;
+  };
+  const actions = {
+    copy: async button => {
+      const copied = await copy(button.dataset.text);
+      one('.happened', button.parentElement).textContent = copied ? button.dataset.done : button.dataset.failed;
+    },
+    why: button => {
+      const form = one('form.why', button.closest('.turn'));
+      form.hidden = !form.hidden;
+      button.setAttribute('aria-expanded', !form.hidden);
+      if (!form.hidden) one('input:checked', form).focus();
+    },
+  };
+  document.addEventListener('click', event => {
+    const button = event.target.closest?.('#chat [data-do]');
+    if (!button) return;
+    const action = actions[button.dataset.do];
+    action ? action(button) : tell(button, {do: button.dataset.do});
+  });
+  document.addEventListener('submit', event => {
+    if (!event.target.matches('#chat form.why')) return;
+    event.preventDefault();
+    const said = new FormData(event.target);
+    tell(event.target, {do: 'down', reason: said.get('reason'), comment: said.get('comment')});
+  });
+
+  const save = ({name, mime, data}) => {
+    const bytes = Uint8Array.from(atob(data), each => each.charCodeAt(0));
+    const link = Object.assign(document.createElement('a'), {href: URL.createObjectURL(new Blob([bytes], {type: mime})), download: name});
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  };
+  // Gradio gives each choice of a group another name, so that arrow keys would not choose.
+  document.addEventListener('keydown', event => {
+    const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
+    if (!step || !event.target.matches?.('#role input, #language input')) return;
+    event.preventDefault();
+    const group = all('input', event.target.closest('fieldset'));
+    const next = group.at((group.indexOf(event.target) + step) % group.length);
+    next.focus();
+    next.click();
+  });
+  // Gradio names a group of choices by a text beside it, and the conversation not at all.
+  const name = () => {
+    for (const group of all('#role, #language')) {
+      const label = one('[data-testid="block-info"]', group);
+      if (label) group.setAttribute('aria-label', label.textContent.trim());
+    }
+    const chat = one('#chat');
+    chat.setAttribute('role', 'log');
+    chat.setAttribute('aria-label', {nb: 'Samtale', nn: 'Samtale', en: 'Conversation'}[document.documentElement.lang] ?? 'Samtale');
+  };
+  window.hms = {
+    speak: language => {
+      document.documentElement.lang = language;
+      document.documentElement.dataset.spoken = '';
+      setTimeout(name, 50);  // when the labels are there
+    },
+    acted: file => {
+      if (file?.data) save(file);
+      const turn = one('#now .turn');
+      if (file?.failed && turn) (one('.happened', turn) ?? {}).textContent = file.failed;
+      if (document.activeElement === document.body) one('#now .thanks')?.focus();
+    },
+    // An answer is read from its beginning. A suggestion that was chosen is gone, and the focus with it: it goes to the answer.
+    answered: () => setTimeout(() => {
+      const turn = one('#now .turn');
+      if (!turn) return;
+      if (one('#before .turn')) turn.scrollIntoView({block: 'start', behavior: calm ? 'auto' : 'smooth'});
+      turn.dataset.done = '';
+      if (document.activeElement === document.body) turn.focus({preventScroll: true});
+    }, 60),
+  };
+  document.documentElement.lang = 'nb';
+  name();
+}
