@@ -22,7 +22,7 @@ language. A press that the server must hear of is told to it as an event "told" 
     marks.forEach(each => each.classList.add('shown'));
     if (!marks.length || panel.scrollHeight <= panel.clientHeight) return;  // beside the talk; below it, the page stays put
     const [mark, frame] = [marks[0].getBoundingClientRect(), panel.getBoundingClientRect()];
-    if (mark.top < Math.max(frame.top, 0) || mark.bottom > Math.min(frame.bottom, innerHeight))  // the panel may reach below the window
+    if (mark.top < frame.top || mark.bottom > frame.bottom)
       panel.scrollBy({top: mark.top - frame.top - frame.height / 3, behavior: calm ? 'auto' : 'smooth'});
   };
   const pointed = event => event.target.closest?.('#chat a.marker');
