@@ -1,16 +1,19 @@
 """What the chat page does when a reader asks, presses, or speaks another language; what a browser sends is not believed."""
 
 import base64
-import json
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from assistant import render
 from assistant.chat import Assistant
 from assistant.settings import Settings
-from assistant.types import Answer, Ask, Event, Feedback
+from assistant.store import Store
+from assistant.types import Answer, Ask, Event, Feedback, Rated
 from assistant.ui import Talk, build, converse, done, preferred
 
 QUESTION = "Hvor lenge sitter verneombudet?"
@@ -105,9 +108,20 @@ def test_the_role_goes_along_when_there_is_one(settings: Settings, role: str, me
     assert assistant.asked == Ask("Hei", (), meant)  # type: ignore[arg-type]
 
 
-def ratings(settings: Settings) -> list[dict[str, str]]:
-    file = settings.index / "feedback.jsonl"
-    return [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.is_file() else []
+@pytest.fixture
+def kept_by(assistant: Assistant, settings: Settings, tmp_path: Path) -> Iterator[Callable[[], list[Rated]]]:
+    """What the assistant has kept of ratings so far."""
+    own = replace(settings, index=tmp_path / "index")
+
+    def ratings() -> list[Rated]:
+        opened.close()  # which writes what waits
+        store = assistant.store = opened.enter_context(Store(own))
+        return store.ratings(datetime(1970, 1, 1, tzinfo=UTC))
+
+    with contextlib.ExitStack() as opened:
+        assistant.store = opened.enter_context(Store(own))
+        yield ratings
+    assistant.store = None
 
 
 @pytest.mark.parametrize(
@@ -120,14 +134,17 @@ def ratings(settings: Settings) -> list[dict[str, str]]:
     ],
 )
 def test_a_rating_is_kept_once_and_thanked_for(
-    assistant: Assistant, settings: Settings, one: tuple[Talk, str], told: dict[str, str], kept: tuple[str, ...]
+    assistant: Assistant,
+    kept_by: Callable[[], list[Rated]],
+    one: tuple[Talk, str],
+    told: dict[str, str],
+    kept: tuple[str, ...],
 ) -> None:
-    before = len(ratings(settings))
     rated, now, file = done(assistant, one[0], "nn", {**told, "answer": one[1]})
-    assert [(each["rating"], each["reason"], each["comment"]) for each in ratings(settings)[before:]] == [kept]
+    assert [(each.rating, each.reason, each.comment) for each in kept_by()] == [kept]
     assert "Takk" in now and 'data-do="up"' not in now and file is None
     done(assistant, rated, "nn", {**told, "answer": one[1]})
-    assert len(ratings(settings)) == before + 1
+    assert len(kept_by()) == 1
 
 
 @pytest.mark.parametrize(
@@ -136,12 +153,11 @@ def test_a_rating_is_kept_once_and_thanked_for(
      {"do": "down", "reason": "<b>", "answer": "egen"}, {"do": "up", "answer": {"x": 1}}],
 )  # fmt: skip
 def test_what_no_button_of_ours_sends_changes_nothing(
-    assistant: Assistant, settings: Settings, one: tuple[Talk, str], told: dict[str, object]
+    assistant: Assistant, kept_by: Callable[[], list[Rated]], one: tuple[Talk, str], told: dict[str, object]
 ) -> None:
-    before = len(ratings(settings))
     told = {**told, "answer": one[1] if told.get("answer") == "egen" else told.get("answer")}
     state, _, file = done(assistant, one[0], "nb", told)
-    assert not isinstance(state, tuple) and len(ratings(settings)) == before
+    assert not isinstance(state, tuple) and kept_by() == []
     assert isinstance(file, dict) and "data" not in file
 
 
@@ -156,12 +172,13 @@ def test_an_answer_is_saved_as_a_file(assistant: Assistant, one: tuple[Talk, str
     assert base64.b64decode(file["data"]).startswith(begins) and file["name"] == f"hvor-lenge-sitter-verneombudet{name}"
 
 
-def test_only_the_latest_answer_is_rated_and_an_earlier_one_can_still_be_saved(assistant: Assistant, settings: Settings) -> None:
+def test_only_the_latest_answer_is_rated_and_an_earlier_one_can_still_be_saved(
+    assistant: Assistant, kept_by: Callable[[], list[Rated]]
+) -> None:
     kept = talk(assistant, QUESTION, "Hva er internkontroll?")
     assert kept[0].answer is not None
-    before = len(ratings(settings))
     done(assistant, kept, "nb", {"do": "up", "answer": kept[0].answer.id})
-    assert len(ratings(settings)) == before
+    assert kept_by() == []
     assert done(assistant, kept, "nb", {"do": "markdown", "answer": kept[0].answer.id})[2]["data"]
 
 
