@@ -27,7 +27,7 @@ run: install-run
 	@$(PY) app.py $(ARGS)
 
 test: install-dev
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: install-dev
 	$(PY) -m ruff check .

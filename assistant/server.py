@@ -51,7 +51,7 @@ from assistant.wire import (
 
 log = logging.getLogger(__name__)
 WEB = Path(__file__).resolve().parent / "web"
-METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"]
 MAX_RESULTS = 50
 HEAD_SECONDS = 10  # that a request's head may take to come, and an idle connection may last
 READ_SECONDS = 20  # without reading, after which a reader is taken to be gone
@@ -170,6 +170,7 @@ def _routes(app: FastAPI, assistant: Assistant) -> None:
     async def search(request: Request) -> Response:
         fields = await json_fields(request)
         limit = fields.get("limit", 10)
+        limit = int(limit) if isinstance(limit, float) and limit.is_integer() else limit  # as JSON has it
         if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= MAX_RESULTS:
             raise Fault(
                 422, "invalid_value", f"«limit» er {short(limit)}, men må være et heltall fra 1 til {MAX_RESULTS}.", "limit"
@@ -181,11 +182,13 @@ def _routes(app: FastAPI, assistant: Assistant) -> None:
         await run_in_threadpool(assistant.rate, rating(await json_fields(request)))
         return Response(status_code=204)
 
-    @app.get("/api/answers/{key}", summary="An answer as it is kept, with what was said of it; its id is the right to it")
+    @app.get("/api/answers/{key}", summary="An answer as it is kept, with what was said of it; its id is the right to it",
+             openapi_extra=API["answers"])  # fmt: skip
     async def kept(key: str) -> Response:
         return JSONResponse(await run_in_threadpool(_kept, assistant.store.export if assistant.store else None, key))
 
-    @app.delete("/api/answers/{key}", summary="Delete an answer, and what was said of it", status_code=204)
+    @app.delete("/api/answers/{key}", summary="Delete an answer, and what was said of it", status_code=204,
+                openapi_extra=API["answers"])  # fmt: skip
     async def forget(key: str) -> Response:
         await run_in_threadpool(_kept, assistant.store.forget if assistant.store else None, key)
         return Response(status_code=204)

@@ -644,10 +644,11 @@ def described(assistant: Assistant) -> Iterator[str]:
 
 def test_the_served_app_does_what_its_openapi_document_says(described: str, tmp_path: Path) -> None:
     command = [str(Path(sys.executable).parent / "st"), "run", f"{described}/openapi.json", "--checks", "all", "--no-color"]
+    command += ["--exclude-path", "/v1/chat/completions"]  # whose rule, a question last, no schema tells; see test_server.py
     command += ["--phases", "examples,coverage,fuzzing", "--max-examples", "5", "--max-time", "30", "--seed", "1"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stdout[-4_000:]
-    assert "6 selected / 6 total" in done.stdout, done.stdout
+    assert "9 selected / 10 total" in done.stdout, done.stdout
 
 
 # Slowly
