@@ -41,7 +41,7 @@ FOCUSED = f"{INSIDE}.activeElement?.matches('{{}}') ?? false"
 SLOW = 3.0  # seconds
 MOST_SOURCES = 6  # of an answer that are followed
 LOADS, ANSWERS = 9, 20  # times that it is measured in a round
-ROUNDS = 3  # of which the fastest counts: what else the machine does can only add
+ROUNDS = 5  # at most, and the fastest counts: what else the machine does can only add
 MOST_LOAD, MOST_ANSWER = 30, 300  # milliseconds
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
@@ -357,7 +357,7 @@ def test_nothing_on_the_page_moves(browser: Any, place: Place) -> None:
         page.wait_for_timeout(200)
         assert page.evaluate("shifts") == []
         page.evaluate("document.body.prepend(Object.assign(document.createElement('h1'), {textContent: 'Plass'}))")
-        page.wait_for_function("shifts.length === 1")  # it would have been seen
+        page.wait_for_function("() => shifts.length === 1")  # it would have been seen
 
 
 def load(browser: Any, address: str) -> float:
@@ -373,13 +373,14 @@ def load(browser: Any, address: str) -> float:
 
 
 def test_the_page_loads_as_fast_as_without_it(browser: Any, place: Place) -> None:
-    added: list[float] = []
-    while len(added) < ROUNDS and min(added, default=MOST_LOAD + 1) > MOST_LOAD:
-        pairs = [(load(browser, place.bare + ARTICLE), load(browser, place.blog + ARTICLE)) for _ in range(LOADS)]
-        without, within = (statistics.median(times) for times in zip(*pairs, strict=True))
+    pairs: list[tuple[float, float]] = []
+    for _ in range(ROUNDS):
+        pairs += [(load(browser, place.bare + ARTICLE), load(browser, place.blog + ARTICLE)) for _ in range(LOADS)]
+        without, within = (min(times) for times in zip(*pairs, strict=True))
         print(f"page load: {without:.0f} ms without the widget, {within:.0f} ms with it")
-        added.append(round(within - without, 1))
-    assert min(added) <= MOST_LOAD
+        if within - without <= MOST_LOAD:
+            return
+    raise AssertionError(f"the widget adds {within - without:.0f} ms")
 
 
 STOPWATCH = """log => {
