@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from assistant import HmsError, phrases
 from assistant.chat import Assistant
+from assistant.question import MAX_TURN, MAX_TURNS
 from assistant.settings import Settings, load
 from assistant.types import Answer, Ask, Audience, Citation, Turn
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
 
     from assistant.store import Store
-
-KEPT_TURNS, KEPT_CHARACTERS = 20, 4_000  # of the conversation are sent along: the Assistant's own limits
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -134,7 +133,7 @@ def _chat(assistant: Assistant) -> int:
     while True:
         try:
             question = input("\n> ")
-            answer = assistant.ask(Ask(question, tuple(history[-KEPT_TURNS:])))
+            answer = assistant.ask(Ask(question, tuple(history[-MAX_TURNS:])))
         except (EOFError, KeyboardInterrupt):
             print()
             return 0
@@ -142,7 +141,7 @@ def _chat(assistant: Assistant) -> int:
             print(error, file=sys.stderr)
             continue
         print(text(answer))
-        history += [Turn("user", question), Turn("assistant", answer.answer[:KEPT_CHARACTERS])]
+        history += [Turn("user", question), Turn("assistant", answer.answer[:MAX_TURN])]
 
 
 def _mcp(settings: Settings, http: bool) -> int:

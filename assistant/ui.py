@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from assistant import HmsError, phrases
 from assistant import render as look
+from assistant.question import MAX_TURN, MAX_TURNS
 from assistant.render import EVERYONE, LANGUAGES, ROLES, Exchange, texts
 from assistant.types import Answer, Ask, Citation, Feedback, Turn
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 WEB = Path(__file__).resolve().parent / "web"
 TITLE = "HMS-assistenten"
-KEPT_TURNS, KEPT_CHARACTERS = 20, 4_000  # of the conversation are sent along: the Assistant's own limits
 KEPT = 20  # exchanges that a session holds; older ones are gone from the page as well
 HOURS = 6 * 3600  # seconds after which a conversation that nobody goes on with is forgotten
 AT_ONCE = 8  # questions answered at the same time
@@ -224,7 +224,7 @@ def _turns(kept: Talk) -> tuple[Turn, ...]:
     turns = [
         turn for each in kept if each.answer for turn in (Turn("user", each.question), Turn("assistant", each.answer.answer))
     ]
-    return tuple(Turn(turn.role, turn.content[:KEPT_CHARACTERS]) for turn in turns[-KEPT_TURNS:])
+    return tuple(Turn(turn.role, turn.content[:MAX_TURN]) for turn in turns[-MAX_TURNS:])
 
 
 def done(assistant: "Assistant", kept: Talk, language: str, told: dict[str, Any]) -> Shown:

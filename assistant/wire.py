@@ -15,9 +15,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
 from assistant import HmsError, NotReadyError, QuestionError, phrases
+from assistant.question import MAX_TURN, MAX_TURNS
 from assistant.types import Answer, Ask, Audience, Citation, Event, Feedback, Turn
 
-KEPT_TURNS, KEPT_CHARACTERS = 20, 4_000  # of a conversation are read: the Assistant's own limits
 SPOKEN = ("user", "assistant")  # roles whose messages are read
 SOURCES = "**Kilder**"  # above them, in others' chats
 MODEL = "hms-assistenten"  # as OpenAI's clients name it
@@ -148,7 +148,7 @@ def conversation(given: dict[str, Any]) -> Ask:
     if not turns or turns[-1].role != "user":
         wrong = "«messages» må være en liste av {«role», «content»: tekst} som slutter med et spørsmål fra «user»."
         raise Fault(422, "invalid_value", wrong, "messages")
-    before = (Turn(each.role, each.content.partition(SOURCES)[0][:KEPT_CHARACTERS]) for each in turns[-KEPT_TURNS - 1 : -1])
+    before = (Turn(each.role, each.content.partition(SOURCES)[0][:MAX_TURN]) for each in turns[-MAX_TURNS - 1 : -1])
     return Ask(turns[-1].content, tuple(before))
 
 
