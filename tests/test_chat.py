@@ -217,8 +217,8 @@ def test_another_embedder_than_the_indexs_stops_the_start_with_a_sentence(conten
         Assistant(Settings(content=(folder,), index=tmp_path / "index", embedder=str(copy))).load()
 
 
-def test_a_site_of_ones_own_is_linked_by_its_address(assistant: Assistant, settings: Settings) -> None:
-    own = Assistant(Settings(content=settings.content, index=settings.index, base_url="https://example.no"))
+def test_a_site_of_ones_own_is_linked_by_its_address(settings: Settings, tmp_path: Path) -> None:
+    own = Assistant(Settings(content=settings.content, index=tmp_path / "index", base_url="https://example.no"))
     own.load()
     answer = own.ask(Ask("Hvor lenge sitter verneombudet?"))
     assert all(citation.url.startswith("https://example.no/blogs/regnskap/") for citation in answer.citations)
