@@ -19,6 +19,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from corpus.chunk import Chunk, full_text
+
 FILE = "questions.jsonl"
 ORDER = """\
 Skriv tre til fem spørsmål som avsnittet nedenfor svarer på, på norsk bokmål, slik ansatte, verneombud, ledere og regnskapsførere
@@ -213,6 +215,16 @@ class Enricher:
         if not (questions := questions_of(told)):
             raise Fault("empty")
         return questions
+
+
+def text(chunk: Chunk, written: Written) -> str:
+    """What the embedder reads of a chunk: its own text, and the questions written to it."""
+    return "\n".join((full_text(chunk), *written.questions.get(chunk.id, ())))
+
+
+def weighted_text(chunk: Chunk, written: Written) -> str:
+    """What BM25 reads of a chunk. Title and headings count twice: they say what the passage is about."""
+    return f"{text(chunk, written)} {chunk.title} {' '.join(chunk.headings)}"
 
 
 def questions_of(text: str) -> tuple[str, ...]:
