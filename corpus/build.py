@@ -27,8 +27,8 @@ from filelock import FileLock, Timeout
 
 from corpus import dense
 from corpus.article import Article, Rejected, read_contents
-from corpus.chunk import Chunk, chunks, full_text, to_json
-from corpus.enrich import FILE, Enricher, Written, text, weighted_text
+from corpus.chunk import Chunk, chunks, full_text, searched_text, to_json, weighted_text
+from corpus.enrich import FILE, Enricher, Written
 from corpus.index import (
     BESIDE_VECTORS,
     Busy,
@@ -202,7 +202,7 @@ def _write(
         else:
             own = changed[article.path]
             questions = written.digest(chunk.id for chunk in own)
-            documents += [read.numbered(weighted_text(chunk, written)) for chunk in own]
+            documents += [read.numbered(weighted_text(chunk, written.of(chunk.id))) for chunk in own]
             lines += [f"{to_json(chunk)}\n".encode() for chunk in own]
         length = len(lines) - before
         entries.append(Entry(article.path, article.title, article.file, article.hash, article.updated, length, questions))
@@ -210,7 +210,9 @@ def _write(
     new = [chunk for page in changed.values() for chunk in page]
     for start in _counted(range(0, len(new), dense.BATCH), "Lager vektorer", progress):
         part = new[start : start + dense.BATCH]
-        vectors.add([chunk.id for chunk in part], embedder.documents([text(chunk, written) for chunk in part]))
+        vectors.add(
+            [chunk.id for chunk in part], embedder.documents([searched_text(chunk, written.of(chunk.id)) for chunk in part])
+        )
     vectors.close()
     progress("Lager ordindeksen", 0, 1)
     _write_words(place, read.names, documents)

@@ -19,8 +19,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from corpus.chunk import Chunk, full_text
-
 FILE = "questions.jsonl"
 ORDER = """\
 Skriv tre til fem spørsmål som avsnittet nedenfor svarer på, på norsk bokmål, slik ansatte, verneombud, ledere og regnskapsførere
@@ -134,9 +132,13 @@ class Written:
     missing: int
     fault: str = ""
 
+    def of(self, section: str) -> tuple[str, ...]:
+        """The questions of a section, none when it has none."""
+        return self.questions.get(section, ())
+
     def digest(self, sections: Iterable[str]) -> str:
         """Which questions some sections have, in short; "" when they have none."""
-        own = [self.questions.get(section, ()) for section in sections]
+        own = [self.of(section) for section in sections]
         return sha256(json.dumps(own).encode()).hexdigest()[:16] if any(own) else ""
 
 
@@ -215,16 +217,6 @@ class Enricher:
         if not (questions := questions_of(told)):
             raise Fault("empty")
         return questions
-
-
-def text(chunk: Chunk, written: Written) -> str:
-    """What the embedder reads of a chunk: its own text, and the questions written to it."""
-    return "\n".join((full_text(chunk), *written.questions.get(chunk.id, ())))
-
-
-def weighted_text(chunk: Chunk, written: Written) -> str:
-    """What BM25 reads of a chunk. Title and headings count twice: they say what the passage is about."""
-    return f"{text(chunk, written)} {chunk.title} {' '.join(chunk.headings)}"
 
 
 def questions_of(text: str) -> tuple[str, ...]:
