@@ -210,9 +210,8 @@ def _write(
     new = [chunk for page in changed.values() for chunk in page]
     for start in _counted(range(0, len(new), dense.BATCH), "Lager vektorer", progress):
         part = new[start : start + dense.BATCH]
-        vectors.add(
-            [chunk.id for chunk in part], embedder.documents([searched_text(chunk, written.of(chunk.id)) for chunk in part])
-        )
+        texts = [searched_text(chunk, written.of(chunk.id)) for chunk in part]
+        vectors.add([chunk.id for chunk in part], embedder.documents(texts))
     vectors.close()
     progress("Lager ordindeksen", 0, 1)
     _write_words(place, read.names, documents)

@@ -5,6 +5,7 @@ and full disks: test_build.py.
 """
 
 import gc
+import os
 import random
 import shutil
 import subprocess
@@ -31,7 +32,8 @@ from tests.cluster import chroma, replica, running, until
 from tests.conftest import ROOT, Writer
 
 EMBEDDER = dense.load()
-KILLED = 20
+KILLED = int(os.environ.get("KILLS", "5"))
+REPLACED = 12  # indexes, one after the other
 COFFEE = "Når renses kaffemaskinen?"
 DAYS = ("mandag", "tirsdag", "onsdag", "torsdag", "fredag")
 # One process with everything imported, and a fork of it for each round, since starting Python costs seconds. A line that it
@@ -100,7 +102,7 @@ def settings(content: Writer, tmp_path: Path) -> Settings:
 
 
 def forked(imports: str, work: str, most: float, *arguments: object) -> Iterator[float]:
-    """Have it killed after twenty random times of at most so many seconds; each is given when it has happened."""
+    """Have it killed `KILLED` times, each after a random time of at most so many seconds; each is given when it has happened."""
     command = [sys.executable, "-c", FORKING.format(imports=imports, work=work), *map(str, arguments)]
     process = subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -207,7 +209,7 @@ def test_replaced_indexes_are_let_go_of(settings: Settings, content: Writer) -> 
     assistant, process, sizes = Assistant(settings), psutil.Process(), []
     gc.disable()  # an index that only the collector of cycles could free would stay for long
     try:
-        for number in range(25):
+        for number in range(REPLACED):
             build([content(coffee(DAYS[number % 5]))], settings.index, EMBEDDER)
             assistant.load()
             assert DAYS[number % 5] in assistant.ask(Ask(COFFEE)).answer
