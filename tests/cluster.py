@@ -124,6 +124,7 @@ def redis(place: Path, port: int) -> Service:
 def replica(place: Path, port: int, environment: Mapping[str, str]) -> Service:
     """`app.py` on a port."""
     told = {"HMS_PORT": str(port), "HMS_RATE": "1000000", "HMS_DAILY": "1000000", "HMS_TRUSTED_PROXIES": "127.0.0.1"}
+    told["HMS_CACHE"] = "0"  # readers here ask the same again, and each answer is to be made
     ready = says_ok(f"http://127.0.0.1:{port}/api/ready")
     return Service(f"app-{port}", [sys.executable, "app.py"], place, ready, told | dict(environment))
 

@@ -19,7 +19,7 @@ from corpus import dense
 from corpus.build import build
 from eval.bench import free_port
 from tests.cluster import Load, Service, chroma, needs_nginx, nginx, readers, replica, running, until
-from tests.conftest import BLOG, ROOT, Writer
+from tests.conftest import BLOG, ROOT, Writer, writer
 
 pytestmark = needs_nginx
 EMBEDDER = dense.load()
@@ -75,11 +75,23 @@ def topology(place: Path, content: Writer, articles: Path) -> Iterator[Site]:
             yield Site(f"http://127.0.0.1:{ports[3]}", server, replicas, content, place / "index", vectors)
 
 
-@pytest.fixture
-def site(content: Writer, tmp_path: Path) -> Iterator[Site]:
-    """A site over the first edition."""
-    with topology(tmp_path, content, content(edition(1))) as site:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site over the first edition; the last test of it takes it apart."""
+    place = tmp_path_factory.mktemp("site")
+    content = writer(place)
+    with topology(place, content, content(edition(1))) as site:
         yield site
+
+
+def test_events_come_through_nginx_one_by_one(site: Site) -> None:
+    body, headers = {"question": QUESTIONS[0]}, {"Accept": "text/event-stream"}
+    with httpx.stream("POST", f"{site.url}/api/ask", json=body, headers=headers, timeout=30, trust_env=False) as reply:
+        pieces = [piece for piece in reply.iter_raw() if piece]
+    assert reply.headers["content-type"].startswith("text/event-stream")
+    assert len(pieces) > 1 and b"event: answer" not in pieces[0]
+    last = b"".join(pieces).decode().strip().split("\n\n")[-1]
+    assert json.loads(last.partition("data: ")[2])["outcome"] == "answered"
 
 
 def mixed(load: Load, indexes: list[str]) -> list[str]:
@@ -120,16 +132,6 @@ def test_publishing_killing_a_replica_and_losing_chroma_under_load(site: Site) -
     assert load.failed() == []
     said = site.replicas[1].said()
     assert said.count("svarer ikke som den skal") == said.count("answers again") == 1
-
-
-def test_events_come_through_nginx_one_by_one(site: Site) -> None:
-    body, headers = {"question": QUESTIONS[0]}, {"Accept": "text/event-stream"}
-    with httpx.stream("POST", f"{site.url}/api/ask", json=body, headers=headers, timeout=30, trust_env=False) as reply:
-        pieces = [piece for piece in reply.iter_raw() if piece]
-    assert reply.headers["content-type"].startswith("text/event-stream")
-    assert len(pieces) > 1 and b"event: answer" not in pieces[0]
-    last = b"".join(pieces).decode().strip().split("\n\n")[-1]
-    assert json.loads(last.partition("data: ")[2])["outcome"] == "answered"
 
 
 @pytest.mark.cluster
