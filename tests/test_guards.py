@@ -153,6 +153,7 @@ def test_more_questions_than_there_is_room_for_are_told_to_wait_and_do_not_count
             assert (error(reply, 503)["code"], reply.headers["retry-after"]) == ("busy", "2")
             assert "mange som spør akkurat nå" in error(reply, 503)["message"]
         assert client.get("/api/health").status_code == 200
+        assert b'hms_limits_total{limit="busy"} 2.0' in slow.figures()
         slow.go_on.set()
         assert [each.result() for each in waiting] == [[503], [503]]
         assert asked(client, 2) == [503, 429]  # the third that counts
