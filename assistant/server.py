@@ -45,6 +45,7 @@ from assistant.wire import (
     conversation,
     fault,
     json_fields,
+    limited,
     log_lines,
     rating,
     refused,
@@ -176,13 +177,7 @@ def _routes(app: FastAPI, assistant: Assistant) -> None:
     @app.post("/api/search", summary="The best passages for a question", openapi_extra=API["search"])
     async def search(request: Request) -> Response:
         fields = await json_fields(request)
-        limit = fields.get("limit", 10)
-        limit = int(limit) if isinstance(limit, float) and limit.is_integer() else limit  # as JSON has it
-        if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= MAX_RESULTS:
-            raise Fault(
-                422, "invalid_value", f"«limit» er {short(limit)}, men må være et heltall fra 1 til {MAX_RESULTS}.", "limit"
-            )
-        return JSONResponse({"passages": await run_in_threadpool(assistant.search, asked(fields), limit)})
+        return JSONResponse({"passages": await run_in_threadpool(assistant.search, asked(fields), limited(fields, MAX_RESULTS))})
 
     @app.post("/api/feedback", summary="What a reader thinks of an answer", status_code=204, openapi_extra=API["feedback"])
     async def feedback(request: Request) -> Response:

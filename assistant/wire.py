@@ -146,6 +146,15 @@ def _text(given: dict[str, Any], name: str) -> str:
     return value
 
 
+def limited(given: dict[str, Any], most: int) -> int:
+    """How many are asked for: `limit`, 10 when nothing is said."""
+    limit = given.get("limit", 10)
+    limit = int(limit) if isinstance(limit, float) and limit.is_integer() else limit  # as JSON has whole numbers
+    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= most:
+        raise Fault(422, "invalid_value", f"«limit» er {short(limit)}, men må være et heltall fra 1 til {most}.", "limit")
+    return limit
+
+
 def rating(given: dict[str, Any]) -> Feedback:
     """What a reader says of an answer."""
     if given.get("rating") not in ("up", "down"):
