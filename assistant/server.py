@@ -59,8 +59,8 @@ MAX_RESULTS = 50
 HEAD_SECONDS = 10  # that a request's head may take to come, and an idle connection may last
 READ_SECONDS = 20  # without reading, after which a reader is taken to be gone
 GRACE = 3  # seconds to finish in when stopped: an open page would hold its connection, and the server, for as long as it is open
-# Seconds that the thread which takes requests waits, several times for each, while others compute. At Python's own 5 ms it comes
-# behind under load, and even a refusal takes seconds.
+# Seconds that the thread which takes requests waits, several times for each, while others compute; Python's own are ten times as
+# many. What it gains under load could not be told apart from what else the machine did (eval/LOG.md, 2026-11-26).
 SWITCH = 0.0005
 STREAMED = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx would keep the events back and send them as one
 # Requests and errors, for OpenAPI.
