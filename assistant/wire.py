@@ -1,13 +1,17 @@
-"""What is read from a request, and errors and answers as they are told: in our shape and in OpenAI's.
+"""What is read from a request, and errors and answers as they are told: in our shape and in OpenAI's; a line of log likewise.
 
 Knows JSON and the one shape of an error: one Norwegian sentence in `{"error": {"code", "message", "field"?}}`; stack traces,
 paths and secrets never leave the process. Knows nothing of routes, nor of how an answer comes about.
 """
 
 import json
+import logging
+import math
 import re
 import time
+import traceback
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any, get_args
 
 from starlette.requests import Request
@@ -18,6 +22,7 @@ from assistant import HmsError, NotReadyError, QuestionError, phrases
 from assistant.question import MAX_TURN, MAX_TURNS
 from assistant.types import Answer, Ask, Audience, Citation, Event, Feedback, Turn
 
+REQUEST: ContextVar[str] = ContextVar("request", default="")  # the id of the request that is being answered
 SPOKEN = ("user", "assistant")  # roles whose messages are read
 SOURCES = "**Kilder**"  # above them, in others' chats
 MODEL = "hms-assistenten"  # as OpenAI's clients name it
@@ -34,6 +39,7 @@ TOLD = {  # HTTP status → code, sentence
     422: ("invalid_value", "Forespørselen til «{path}» har et felt som mangler eller er feil; se /openapi.json."),
     431: ("too_large", "Adressen og hodefeltene er større enn {detail}; bruk en kortere adresse og færre informasjonskapsler."),
     429: ("too_many", "Det kom mange forespørsler herfra på kort tid; prøv igjen om {detail}."),
+    503: ("busy", "Det er mange som spør akkurat nå; prøv igjen om {detail}."),
 }
 
 
@@ -83,6 +89,21 @@ def refused(scope: Scope, status: int, detail: str = "", headers: Mapping[str, s
     return JSONResponse(Fault(status, code, sentence.format(**told)).told(scope["path"]), status, headers=headers)
 
 
+def duration(seconds: int) -> str:
+    """How long to wait, as people say it."""
+    for size, one, several in ((3600, "time", "timer"), (60, "minutt", "minutter")):
+        if seconds > size:
+            return f"{math.ceil(seconds / size)} {several}"
+        if seconds == size:
+            return f"1 {one}"
+    return f"{seconds} sekund{'er' * (seconds > 1)}"
+
+
+def kib(size: int) -> str:
+    """How large something may be."""
+    return f"{size // 1024} KiB"
+
+
 async def json_fields(request: Request) -> dict[str, Any]:
     """The JSON object of a request's body."""
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
@@ -123,6 +144,15 @@ def _text(given: dict[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise Fault(422, "invalid_value", f"Feltet «{name}» mangler eller er ikke tekst; skriv spørsmålet der.", name)
     return value
+
+
+def limited(given: dict[str, Any], most: int) -> int:
+    """How many are asked for: `limit`, 10 when nothing is said."""
+    limit = given.get("limit", 10)
+    limit = int(limit) if isinstance(limit, float) and limit.is_integer() else limit  # as JSON has whole numbers
+    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= most:
+        raise Fault(422, "invalid_value", f"«limit» er {short(limit)}, men må være et heltall fra 1 til {most}.", "limit")
+    return limit
 
 
 def rating(given: dict[str, Any]) -> Feedback:
@@ -210,3 +240,23 @@ def chunks(event: Event, host: str) -> str:
 
 def _about(answer: Answer, kind: str) -> dict[str, object]:
     return {"id": f"chatcmpl-{answer.id}", "object": kind, "created": int(time.time()), "model": MODEL}
+
+
+def log_lines() -> None:
+    """Log in lines of JSON from now on, one for each request too."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Lines())
+    logging.basicConfig(handlers=[handler])
+    logging.getLogger("assistant").setLevel(logging.INFO)
+
+
+class _Lines(logging.Formatter):
+    """A record as a line of JSON. Of an error it has the kind and the place, for its words may be a reader's."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See Formatter."""
+        kind, _, trace = record.exc_info or (None, None, None)
+        error = {"error": kind.__name__, "where": "".join(traceback.format_tb(trace))} if kind else {}
+        line = {"time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"), "level": record.levelname.lower()}
+        line |= {"message": record.getMessage(), "request": REQUEST.get(), **error}
+        return json.dumps(line | getattr(record, "told", {}), ensure_ascii=False)
