@@ -145,7 +145,7 @@ class ServerAway(Away):
 class Vectors:
     """A Chroma collection, cosine space: embedded in a folder of its own, to which one process may write, or on a server.
 
-    Closed when it is let go of, so that whoever asks it last need not know. Every method may raise Away (of a server, ServerAway).
+    Closed when it is let go of, so that whoever asks it last need not know. Every method may raise Away (a server ServerAway).
     """
 
     def __init__(self, place: Path | str, name: str = "passages", create: bool = False) -> None:
