@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 FOUND = 20  # passages that an answer is made from
 NEAREST = 3  # articles named when there is no answer
 FOLLOWUPS = 3
+PIECE = re.compile(r"(?:\S+\s*){1,8}")  # of an answer that is there already: each piece costs a screen a redrawing
 AWAY = "Søket er ute av drift akkurat nå; prøv igjen om litt."  # half of the evidence would find the wrong article now and then
 # Questions that are computed at the same time. Thirty at once would each take thirty times as long, and so would turning others
 # away: Python runs one thread at a time, and the one that takes requests is only one of them (eval/LOG.md, 2026-11-26).
@@ -214,7 +215,7 @@ class Assistant(Library):
                 chunks = pages_at(index, (chunk.path for _, chunk in sources))
                 pages = {path: page_text(own, self._site(index)) for path, own in chunks.items()}
                 citations = [citation(number, *source, pages.get(source[1].path)) for number, source in enumerate(sources, 1)]
-            for piece in re.findall(r"\S+\s*", text):
+            for piece in PIECE.findall(text):
                 yield AddableDict(answer=piece)
             yield AddableDict(
                 id=uuid.uuid4().hex,
