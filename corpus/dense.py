@@ -221,7 +221,7 @@ class Vectors:
             self._away = True
             raise told from error
         if self._away:
-            log.warning("the vectors of %s answer again", self._place)
+            log.warning("%s answers again", self._place)
         self._away = False
 
 
