@@ -20,6 +20,7 @@ from itertools import cycle
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.conftest import ROOT
@@ -81,10 +82,16 @@ class Service:
     @property
     def memory(self) -> float:
         """Resident memory in megabytes."""
-        import psutil
+        return float(self._seen().memory_info().rss) / 1e6
 
+    @property
+    def files(self) -> int:
+        """How many files and connections are open."""
+        return int(self._seen().num_fds())
+
+    def _seen(self) -> psutil.Process:
         assert self.process
-        return float(psutil.Process(self.process.pid).memory_info().rss) / 1e6
+        return psutil.Process(self.process.pid)
 
 
 def says_ok(url: str) -> Callable[[], bool]:

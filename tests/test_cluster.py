@@ -8,6 +8,7 @@ import json
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,3 +158,25 @@ def test_a_hundred_readers_are_answered_and_three_hundred_are_told_to_wait(conte
     assert recovered == []
     assert load.failed() == []
     assert load.percentile(0.95) <= 0.5
+
+
+@pytest.mark.cluster
+def test_a_day_of_a_hundred_thousand_questions_grows_neither_memory_nor_open_files(tmp_path: Path) -> None:
+    """By the defaults, over the shipped articles; one question in ten was never asked before."""
+    total, port = int(os.environ.get("QUESTIONS", "100000")), free_port()
+    lines = (ROOT / "eval" / "questions" / "shipped.jsonl").read_text("utf-8").splitlines()
+    known = [row["question"] for row in map(json.loads, lines) if not row.get("turns")]
+    app = replica(tmp_path, port, {"HMS_INDEX": str(tmp_path / "index"), "HMS_CACHE": "16"})
+    statuses, seen = Counter[int](), []
+    with running(app), httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
+        for number in range(total):
+            fresh = "" if number % 10 else f" Det gjelder sak {number}."
+            reply = client.post("/api/ask", json={"question": known[number % len(known)] + fresh})
+            statuses[reply.status_code] += 1
+            if number % (total // 20) == 0:
+                seen.append((round(app.memory), app.files))
+        seen.append((round(app.memory), app.files))
+    print(f"\n{total} questions, {dict(statuses)}; memory in MB and open files, at each twentieth: {seen}")
+    assert set(statuses) == {200}
+    (memory, files), (least_memory, least_files) = seen[-1], seen[1]
+    assert memory - least_memory <= 100 and files <= least_files + 2
