@@ -1,15 +1,20 @@
-"""What is read from a request, and errors and answers as they are told: in our shape and in OpenAI's.
+"""What is read from a request, and errors, answers and files as they are told: in our shape and in OpenAI's.
 
 Knows JSON and the one shape of an error: one Norwegian sentence in `{"error": {"code", "message", "field"?}}`; stack traces,
 paths and secrets never leave the process. Knows nothing of routes, nor of how an answer comes about.
 """
 
+import functools
+import gzip
+import hashlib
 import json
 import re
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, get_args
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
@@ -18,6 +23,7 @@ from assistant import HmsError, NotReadyError, QuestionError, phrases
 from assistant.question import MAX_TURN, MAX_TURNS
 from assistant.types import Answer, Ask, Audience, Citation, Event, Feedback, Turn
 
+WEB = Path(__file__).resolve().parent / "web"
 SPOKEN = ("user", "assistant")  # roles whose messages are read
 SOURCES = "**Kilder**"  # above them, in others' chats
 MODEL = "hms-assistenten"  # as OpenAI's clients name it
@@ -81,6 +87,27 @@ def refused(scope: Scope, status: int, detail: str = "", headers: Mapping[str, s
     code, sentence = TOLD.get(status, ("refused", "Serveren kan ikke svare på «{path}» nå; prøv igjen om litt."))
     told = {"path": short(scope["path"]), "method": scope["method"], "detail": detail}
     return JSONResponse(Fault(status, code, sentence.format(**told)).told(scope["path"]), status, headers=headers)
+
+
+def file(request: Request, name: str, kind: str) -> Response:
+    """A file of web/, or that it is what the browser has already. Raises HTTPException when there is none of this name."""
+    if (packed := _packed().get(name)) is None:
+        raise HTTPException(404)
+    plain, small, tag = packed
+    headers = {"Cache-Control": "max-age=3600", "ETag": tag, "Vary": "Accept-Encoding"}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    zipped = "gzip" in request.headers.get("accept-encoding", "")
+    headers |= {"Content-Encoding": "gzip"} if zipped else {}
+    return Response(small if zipped else plain, media_type=kind, headers=headers)
+
+
+@functools.cache
+def _packed() -> dict[str, tuple[bytes, bytes, str]]:
+    """The files of web/, read once: the bytes, the same compressed, and a tag of them."""
+    read = {each.name: each.read_bytes() for each in WEB.iterdir() if each.is_file()}
+    tags = {name: f'W/"{hashlib.sha256(data).hexdigest()[:16]}"' for name, data in read.items()}
+    return {name: (data, gzip.compress(data, mtime=0), tags[name]) for name, data in read.items()}
 
 
 async def json_fields(request: Request) -> dict[str, Any]:

@@ -679,10 +679,12 @@ function decoded(path) {
   }
 }
 
-if (!customElements.get('hms-assistent')) {
+// Not before the page has time for it.
+const start = () => (window.requestIdleCallback ?? setTimeout)(() => {
+  if (customElements.get('hms-assistent')) return;
   customElements.define('hms-assistent', Assistent);
-  const add = () => document.querySelector('hms-assistent') ?? document.body.append(document.createElement('hms-assistent'));
-  if (document.body) add();
-  else document.addEventListener('DOMContentLoaded', add);
-}
+  if (!document.querySelector('hms-assistent')) document.body.append(document.createElement('hms-assistent'));
+}, {timeout: 1000});
+if (document.body) start();
+else document.addEventListener('DOMContentLoaded', start);
 })();
