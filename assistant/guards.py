@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assistant.reply import Tally
 from assistant.settings import Settings
-from assistant.wire import TOLD, refused
+from assistant.wire import refused
 
 log = logging.getLogger(__name__)
 REQUEST: ContextVar[str] = ContextVar("request", default="")  # the id of the request that is being answered
@@ -37,7 +37,7 @@ API = ("api", "v1", "mcp")  # what other programs ask
 # First parts of the addresses that are served here; the chat has the rest.
 OURS = (*API, "lest", "web", "widget", "widget.js", "metrics")
 MAX_BODY = 64 * 1024  # bytes
-MAX_CHAT_BODY = 1024 * 1024  # bytes; the chat sends its whole conversation, links and all, with every question
+MAX_CHAT_BODY = 128 * 1024  # bytes; a call of the chat's has a question and some choices, but may hold one pasted far too long
 MAX_HEAD = 16 * 1024  # bytes of address and headers
 BODY_SECONDS = 15  # that a request's whole body may take to come
 # What the chat page calls. Gradio brings more that nobody here needs: uploads without a limit, a file server, a proxy.
@@ -75,7 +75,7 @@ def around(app: Starlette, settings: Settings, meter: "Meter", tally: Tally) -> 
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,
-        allow_methods=("GET", "POST", "OPTIONS"),
+        allow_methods=("GET", "POST", "OPTIONS"),  # no DELETE: the widget deletes no answers, and no other site's page need
         allow_headers=("Content-Type", "Accept", "Authorization"),
         expose_headers=("Retry-After",),
     )
@@ -198,11 +198,6 @@ class Meter:
                 return max(1, math.ceil(self.limiter.get_window_stats(rate, *whose).reset_time - time.time()))
         return 0
 
-    def refusal(self, scope: Scope) -> str:
-        """What a question in the chat is answered with when it is one too many; else "", and it is counted."""
-        wait = self.wait("questions", scope)
-        return TOLD[429][1].format(detail=_duration(wait)) if wait else ""
-
 
 class _Limits:
     """How large a request may be, how long it may take to come, and how many of them a client may send."""
@@ -224,10 +219,16 @@ class _Limits:
             return await refused(scope, 408, headers={"Connection": "close"})(scope, receive, send)
         if len(body) > most:
             return await refused(scope, 413, _kib(most))(scope, receive, send)
-        counted = COUNTED.get(scope["path"]) if scope["method"] == "POST" else None
-        if counted and (wait := self.meter.wait(counted, scope)):
+        if (counted := _counted(scope)) and (wait := self.meter.wait(counted, scope)):
             return await refused(scope, 429, _duration(wait), {"Retry-After": str(wait)})(scope, receive, send)
         await self.app(scope, _again(body, receive), send)
+
+
+def _counted(scope: Scope) -> str | None:
+    """As what a request is counted. Who deletes an answer has as many tries as who rates one."""
+    if scope["method"] == "DELETE":
+        return "ratings" if scope["path"].startswith("/api/answers/") else None
+    return COUNTED.get(scope["path"]) if scope["method"] == "POST" else None
 
 
 def client(scope: Scope, proxies: Sequence[IPv4Network | IPv6Network]) -> str:

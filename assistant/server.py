@@ -70,7 +70,7 @@ def create_app(assistant: Assistant) -> ASGIApp:
     _last_resort(app)
     _error_handlers(app)
     meter = Meter(assistant.settings)  # one for all doors: who asks in the chat has so much less to ask elsewhere
-    mounted: FastAPI = mount(app, assistant, meter.refusal)
+    mounted: FastAPI = mount(app, assistant, meter.wait)
     for route in mounted.routes:  # the chat's own app answers for what nothing else does, so it must speak as we do
         if isinstance(route, Mount) and isinstance(route.app, FastAPI):
             _error_handlers(route.app)

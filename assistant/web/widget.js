@@ -514,7 +514,7 @@ class Assistent extends HTMLElement {
     try {
       for await (const [name, data] of events(response.body)) {
         if (name === 'answer') return this.#sound(data);
-        if (name === 'error') throw new Fault(String(data.error?.message ?? text.fault));
+        if (name === 'error') throw new Fault(this.#said(data));
         if (name === 'status') this.#stage.textContent = `${data.stage} …`;
         if (name === 'token') written += data.text;
         if (name === 'token') frame ||= requestAnimationFrame(draw);
@@ -563,8 +563,12 @@ class Assistent extends HTMLElement {
     if (status === 429) return say(text.many, this.#wait(response));
     if (status === 503) return say(text.unready, this.#wait(response));
     if (status === 403) return text.shut;
-    const told = status < 500 && (await response.json().catch(() => null))?.error?.message;
-    return told ? String(told) : text.fault;
+    return status < 500 ? this.#said(await response.json().catch(() => null)) : text.fault;
+  }
+
+  /** The server's own sentence, which is in bokmål. */
+  #said(told) {
+    return String((this.lang === 'nb' && told?.error?.message) || this.#text.fault);
   }
 
   #wait(response) {
