@@ -56,7 +56,8 @@ def mount(app: Any, assistant: "Assistant", wait: Wait) -> Any:
         css_paths=[WEB / "chat.css"],
         favicon_path=str(WEB / "logo.svg"),
         js=(WEB / "chat.js").read_text("utf-8"),
-        head='<meta name="color-scheme" content="light dark"><meta name="robots" content="noindex">',
+        head='<meta name="color-scheme" content="light dark"><meta name="robots" content="noindex">'
+        '<link rel="stylesheet" href="/web/print.css">',
     )
 
 
