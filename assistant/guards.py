@@ -29,7 +29,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from assistant import SettingError
 from assistant.reply import Tally
 from assistant.settings import Settings
-from assistant.wire import REQUEST, TOLD, duration, kib, refused
+from assistant.wire import REQUEST, duration, kib, refused
 
 log = logging.getLogger(__name__)
 SANE = re.compile(r"[\w.-]{1,64}", re.ASCII)  # an id of a request that is taken over
@@ -37,7 +37,7 @@ API = ("api", "v1", "mcp")  # what other programs ask
 # First parts of the addresses that are served here; the chat has the rest.
 OURS = (*API, "lest", "web", "widget", "widget.js", "metrics")
 MAX_BODY = 64 * 1024  # bytes
-MAX_CHAT_BODY = 1024 * 1024  # bytes; the chat sends its whole conversation, links and all, with every question
+MAX_CHAT_BODY = 128 * 1024  # bytes; a call of the chat's has a question and some choices, but may hold one pasted far too long
 MAX_HEAD = 16 * 1024  # bytes of address and headers
 BODY_SECONDS = 15  # that a request's whole body may take to come
 # What the chat page calls. Gradio brings more that nobody here needs: uploads without a limit, a file server, a proxy.
@@ -76,7 +76,7 @@ def around(app: Starlette, settings: Settings, meter: "Meter", tally: Tally) -> 
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,
-        allow_methods=("GET", "POST", "OPTIONS"),
+        allow_methods=("GET", "POST", "OPTIONS"),  # no DELETE: the widget deletes no answers, and no other site's page need
         allow_headers=("Content-Type", "Accept", "Authorization"),
         expose_headers=("Retry-After",),
     )
@@ -192,11 +192,6 @@ class Meter:
                 return max(1, math.ceil(limiter.get_window_stats(rate, *whose).reset_time - time.time()))
         return 0
 
-    def refusal(self, scope: Scope) -> str:
-        """What a question in the chat is answered with when it is one too many; else "", and it is counted."""
-        wait = self.wait("questions", scope)
-        return TOLD[429][1].format(detail=duration(wait)) if wait else ""
-
 
 class _Limits:
     """How large a request may be, how long it may take to come, how many a client may send, how many are under way."""
@@ -218,7 +213,7 @@ class _Limits:
             return await refused(scope, 408, headers={"Connection": "close"})(scope, receive, send)
         if len(body) > most:
             return await refused(scope, 413, kib(most))(scope, receive, send)
-        counted = COUNTED.get(scope["path"]) if scope["method"] == "POST" else None
+        counted = _counted(scope)
         asks = counted == "questions"
         if asks and self.meter.under_way >= self.meter.at_once:
             scope["outcome"] = "busy"  # for the log and the figures
@@ -253,6 +248,13 @@ def _shared(url: str) -> MovingWindowRateLimiter | None:
         raise SettingError(f"HMS_LIMITS_URL er «{url}», men pakken redis mangler; kjør `pip install redis`.") from None
     except ConfigurationError as error:
         raise SettingError(f"HMS_LIMITS_URL er «{url}», men det går ikke ({error}); bruk redis://vert:6379.") from None
+
+
+def _counted(scope: Scope) -> str | None:
+    """As what a request is counted. Who deletes an answer has as many tries as who rates one."""
+    if scope["method"] == "DELETE":
+        return "ratings" if scope["path"].startswith("/api/answers/") else None
+    return COUNTED.get(scope["path"]) if scope["method"] == "POST" else None
 
 
 def client(scope: Scope, proxies: Sequence[IPv4Network | IPv6Network]) -> str:

@@ -23,9 +23,10 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 from markupsafe import Markup
 
+from assistant import HmsError, NotReadyError, QuestionError
 from assistant.cite import MARKER
 from assistant.extract import Account, Excerpt, Line, accounts, cells, excerpts
-from assistant.question import read, topic
+from assistant.question import MAX_QUESTION, read, topic
 from assistant.types import Answer, Ask, Audience
 from corpus import law
 from corpus.markdown import plain
@@ -309,3 +310,24 @@ def pdf_file(each: Exchange, language: str) -> bytes:
     html = re.sub("<(p|ul|ol)>", r'<\1 line-height="1.35">', html).replace(">\n<", "><")
     paper.write_html(html, tag_styles=styles, font_family="Noto", li_prefix_color=(11, 110, 105))
     return bytes(paper.output())
+
+
+def too_many(seconds: int, language: str) -> str:
+    """That one must wait for so long, "" when one need not."""
+    t = texts(language)
+    size, unit = (1, "seconds") if seconds < 100 else (60, "minutes") if seconds < 6_000 else (3_600, "hours")
+    return t["too_many"].format(wait=t[f"wait_{unit}"].format(max(2, -(-seconds // size)))) if seconds else ""
+
+
+def sentence(error: HmsError, question: str, language: str) -> str:
+    """What went wrong, in the page's language; errors themselves are worded in bokmål."""
+    t = texts(language)
+    match error:
+        case _ if language == "nb":
+            return str(error)
+        case QuestionError(field="question"):
+            return t["too_long"].format(length=len(question), most=MAX_QUESTION) if len(question) > MAX_QUESTION else t["empty"]
+        case NotReadyError():
+            return t["unready"]
+        case _:
+            return t["unexpected"]

@@ -38,12 +38,14 @@ from assistant.types import Answer, Ask, Citation, Event
 from assistant.ui import mount
 from assistant.wire import (
     MODEL,
+    WEB,
     Fault,
     asked,
     chunks,
     completion,
     conversation,
     fault,
+    file,
     json_fields,
     limited,
     log_lines,
@@ -53,7 +55,6 @@ from assistant.wire import (
 )
 
 log = logging.getLogger(__name__)
-WEB = Path(__file__).resolve().parent / "web"
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"]
 MAX_RESULTS = 50
 HEAD_SECONDS = 10  # that a request's head may take to come, and an idle connection may last
@@ -76,7 +77,7 @@ def create_app(assistant: Assistant) -> ASGIApp:
     _last_resort(app)
     _error_handlers(app)
     meter = Meter(assistant.settings)  # one for all doors: who asks in the chat has so much less to ask elsewhere
-    mounted: FastAPI = mount(app, assistant, meter.refusal)
+    mounted: FastAPI = mount(app, assistant, meter.wait)
     for route in mounted.routes:  # the chat's own app answers for what nothing else does, so it must speak as we do
         if isinstance(route, Mount) and isinstance(route.app, FastAPI):
             _error_handlers(route.app)
@@ -247,23 +248,16 @@ def _pages(app: FastAPI, assistant: Assistant) -> None:
         return HTMLResponse(_reader(page.title, page.html, page.updated))
 
     @app.get("/web/{name}.css", include_in_schema=False)
-    async def style(name: str) -> Response:
-        return _file(f"{name}.css", "text/css")
+    async def style(name: str, request: Request) -> Response:
+        return file(request, f"{name}.css", "text/css")
 
     @app.get("/widget.js", include_in_schema=False)
-    async def script() -> Response:
-        return _file("widget.js", "text/javascript")
+    async def script(request: Request) -> Response:
+        return file(request, "widget.js", "text/javascript")
 
     @app.get("/widget", include_in_schema=False)
-    async def widget() -> Response:
-        return _file("widget.html", "text/html")
-
-
-def _file(name: str, kind: str) -> Response:
-    """A file of web/. Raises HTTPException when there is none of this name."""
-    if name not in {each.name for each in WEB.iterdir()}:
-        raise HTTPException(404)
-    return Response((WEB / name).read_text("utf-8"), media_type=kind, headers={"Cache-Control": "max-age=3600"})
+    async def widget(request: Request) -> Response:
+        return file(request, "widget.html", "text/html")
 
 
 def _last_resort(app: FastAPI) -> None:

@@ -1,9 +1,12 @@
-"""What is read from a request, and errors and answers as they are told: in our shape and in OpenAI's; a line of log likewise.
+"""What is read from a request, and answers, errors, files and log lines as they are told: in our shape and in OpenAI's.
 
 Knows JSON and the one shape of an error: one Norwegian sentence in `{"error": {"code", "message", "field"?}}`; stack traces,
 paths and secrets never leave the process. Knows nothing of routes, nor of how an answer comes about.
 """
 
+import functools
+import gzip
+import hashlib
 import json
 import logging
 import math
@@ -12,8 +15,10 @@ import time
 import traceback
 from collections.abc import Mapping
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, get_args
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
@@ -23,6 +28,7 @@ from assistant.question import MAX_TURN, MAX_TURNS
 from assistant.types import Answer, Ask, Audience, Citation, Event, Feedback, Turn
 
 REQUEST: ContextVar[str] = ContextVar("request", default="")  # the id of the request that is being answered
+WEB = Path(__file__).resolve().parent / "web"
 SPOKEN = ("user", "assistant")  # roles whose messages are read
 SOURCES = "**Kilder**"  # above them, in others' chats
 MODEL = "hms-assistenten"  # as OpenAI's clients name it
@@ -102,6 +108,27 @@ def duration(seconds: int) -> str:
 def kib(size: int) -> str:
     """How large something may be."""
     return f"{size // 1024} KiB"
+
+
+def file(request: Request, name: str, kind: str) -> Response:
+    """A file of web/, or that it is what the browser has already. Raises HTTPException when there is none of this name."""
+    if (packed := _packed().get(name)) is None:
+        raise HTTPException(404)
+    plain, small, tag = packed
+    headers = {"Cache-Control": "max-age=3600", "ETag": tag, "Vary": "Accept-Encoding"}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    zipped = "gzip" in request.headers.get("accept-encoding", "")
+    headers |= {"Content-Encoding": "gzip"} if zipped else {}
+    return Response(small if zipped else plain, media_type=kind, headers=headers)
+
+
+@functools.cache
+def _packed() -> dict[str, tuple[bytes, bytes, str]]:
+    """The files of web/, read once: the bytes, the same compressed, and a tag of them."""
+    read = {each.name: each.read_bytes() for each in WEB.iterdir() if each.is_file()}
+    tags = {name: f'W/"{hashlib.sha256(data).hexdigest()[:16]}"' for name, data in read.items()}
+    return {name: (data, gzip.compress(data, mtime=0), tags[name]) for name, data in read.items()}
 
 
 async def json_fields(request: Request) -> dict[str, Any]:

@@ -202,6 +202,13 @@ def test_ratings_are_counted_apart_from_questions(settings: Settings) -> None:
     assert [client.post("/api/feedback", json=rating).status_code for _ in range(2)] == [204, 429]
 
 
+def test_who_deletes_answers_is_counted_with_who_rates_them(settings: Settings) -> None:
+    client = served(settings, rate=2)
+    assert [client.delete(f"/api/answers/{number}").status_code for number in range(3)] == [404, 404, 429]
+    assert client.post("/api/feedback", json={"answer_id": "1", "rating": "up"}).status_code == 429
+    assert client.get("/api/answers/1").status_code == 404
+
+
 def forwarded(client: TestClient, told: str) -> int:
     """The status of a question that a proxy says it was asked."""
     return client.post("/api/ask", json=QUESTION, headers={"X-Forwarded-For": told}).status_code
