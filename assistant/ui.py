@@ -28,7 +28,7 @@ KEPT = 20  # exchanges that a session holds; older ones are gone from the page a
 HOURS = 6 * 3600  # seconds after which a conversation that nobody goes on with is forgotten
 AT_ONCE = 8  # questions answered at the same time
 SESSIONS = 2_000  # open pages, and those closed within an hour; each takes 30 KB, and Gradio would keep 10,000
-WORDS_A_STEP = 6  # of a streamed answer; single words flicker
+STEP = 40  # characters of an answer that a screen is drawn again for
 SUGGESTIONS = 5
 COMMENT = 1_000  # characters
 NAMES = {"nb": "Bokmål", "nn": "Nynorsk", "en": "English"}
@@ -195,14 +195,14 @@ def converse(
 
 def _said(assistant: "Assistant", ask: Ask, language: str) -> Iterator[str | Answer]:
     """The answer so far, from time to time, and the whole Answer last. Raises as `Assistant.stream` does."""
-    text, steps = "", 0
+    text, shown = "", 0
     for event in assistant.stream(ask):
         if isinstance(event.data, Answer):
             yield event.data
         elif event.name == "token" and not isinstance(event.data, Citation):
             text += str(event.data["text"])
-            steps += 1
-            if steps % WORDS_A_STEP == 0:
+            if len(text) - shown >= STEP:
+                shown = len(text)
                 yield text
         elif event.name == "status" and text:
             yield f"{text}\n\n{phrases.CHECKING[language]} …"
