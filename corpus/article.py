@@ -76,7 +76,7 @@ REPAIRS: tuple[tuple[re.Pattern[str], str | Mend], ...] = (
     (re.compile("\u2011"), "-"),
     (re.compile("[\xa0\u2000-\u200a\u202f\u205f\u3000]"), " "),
 )
-_SUSPECT = re.compile(r"[^\x00-\x7fæøåÆØÅ]")
+_SUSPECT = re.compile(r"[^\x00-\x7fæøåÆØÅ§«»éÉ]")  # none of the others is left of a fault by itself
 
 
 def repair(raw: str) -> str:

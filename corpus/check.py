@@ -15,6 +15,7 @@ from html import escape
 from itertools import groupby
 from pathlib import Path
 from string import Template
+from urllib.parse import unquote
 
 from corpus import law, rules
 from corpus.article import Article, Rejected, repair
@@ -108,24 +109,30 @@ class _Near:
 
     def __init__(self, articles: Mapping[str, Article]) -> None:
         self.paths = frozenset(articles)
-        self._names = {path.rpartition("/")[2]: path for path in articles}
+        self._names = {_name(path): path for path in articles}
         self._known: dict[str, str] = {}
 
     def meant(self, path: str) -> str:
         """The existing page whose name is most like that of a missing one; "" when none is."""
         if path not in self._known:
-            like = get_close_matches(path.rpartition("/")[2], self._names, 1, 0.85)
+            like = get_close_matches(_name(path), self._names, 1, 0.85)
             self._known[path] = self._names[like[0]] if like else ""
         return self._known[path]
 
 
+def _name(path: str) -> str:
+    """What tells a page from others: not that it begins with "hva-er-", nor how å is written."""
+    return path.rpartition("/")[2].removeprefix("hva-er-").replace("aa", "a")
+
+
 def _dead_links(article: Article, block: Block, near: _Near) -> Iterator[Finding]:
     for link in block.links:
-        path = link.target.partition("#")[0].rstrip("/")
+        path = unquote(link.target.partition("#")[0]).rstrip("/")
         if path.startswith("/") and path not in near.paths:
             told = f"Lenken går til {link.target}, men der er det ingen side; rett den eller fjern den."
             line = _line(article, block, link.text)
-            yield Finding("dead_link", article.file, line, link.text, told, near.meant(path))
+            meant = near.meant(path)
+            yield Finding("dead_link", article.file, line, link.text, told, meant if meant != article.path else "")
 
 
 def _line(article: Article, block: Block, words: str) -> int:

@@ -51,8 +51,8 @@ def _stemmer() -> Any:
 
 def words(text: str) -> Iterator[str]:
     """The lower-case words, numbers and § references of a text, in order ("§ 3-1" and "§3-1" both give "§3-1")."""
-    for match in WORD.finditer(text):
-        word = match[0].lower()
+    for found in WORD.findall(text):
+        word = found.lower()
         yield "§" + re.sub(r"[§\s]+", "", word) if word[0] == "§" else word
 
 

@@ -17,15 +17,23 @@ TABLE = Path(__file__).resolve().parent / "laws.tsv"
 SITE = "https://lovdata.no"
 
 # "3-1", "14 A", "2 A-1", "5-15-5", "8-1 a", "14-1a": a letter that stands apart is one only when no word goes on from it and it
-# is no "i" or "å" ("§ 3-1 i loven").
-NUMBER = r"\d+(?:[ ]?[A-Z](?![\w.]))?(?:-\d+)*(?:[ ]?[A-Z](?=-\d))?(?:-\d+)*(?:[a-hj-z](?!\w)|[ ](?:[a-h]|[A-H])(?![\w.]))?"
+# is no "i" or "å" ("§ 3-1 i loven"); a small one may end its sentence.
+NUMBER = (
+    r"\d+(?:[ ]?[A-Z](?![\w.]))?(?:-\d+)*(?:[ ]?[A-Z](?=-\d))?(?:-\d+)*"
+    r"(?:[a-hj-z](?!\w)|[ ](?:[A-H](?![\w.])|[a-h](?!\w|\.(?!\s*$|\s+[A-ZÆØÅ]))))?"
+)
 LEDD = r"(?:\s+\w+\s+ledd)?(?:\s+(?:bokstav|nr\.?)\s+\w+)?"
+# What a number after "og" counts when it is no paragraph ("§ 10-5 og 10 dager").
+COUNTED = r"\s*(?:%|prosent|kr|dag|uke|virkedag|måned|år|time|minutt|ansatt|arbeidstak|person|mill|ganger|G\b|\d{3}\b|\.\s+ledd)"
 PARAGRAPHS = re.compile(
     rf"(?:(?P<many>§§+)|§|\b[Pp]aragraf(?:en|ene)?(?=\s))[\s–¯]*(?P<first>{NUMBER})"
-    rf"(?:(?(many){LEDD})\s*(?:,|og|eller|til|–|-|jf\.?|samt)\s*(?:og\s+)?§*\s*(?:{NUMBER})(?!\s*(?:%|prosent|kroner|kr)))*"
+    rf"(?:(?(many){LEDD})\s*(?:,|og|eller|til|–|-|jf\.?|samt)\s*(?:og\s+)?(?>{NUMBER})(?!{COUNTED}))*"
 )
 ONE = re.compile(NUMBER)
-ID = re.compile(r"\b(?P<kind>LOV|FOR|lov|forskrift)[-/ ](?P<date>\d{4}-\d{2}-\d{2})(?:-(?P<number>\d+))?\b")
+ID = re.compile(
+    r"\b(?P<kind>LOV|FOR|lov|forskrift)[-/ ](?P<date>\d{4}-\d{2}-\d{2})(?:(?:-|\s+nr\.?\s*)(?P<number>\d+))?\b"
+    r"(?:/(?:KAPITTEL_[\w-]+)?#?)?"  # in an address, before the paragraph
+)
 # "lov 17. juni 2005 nr. 62", "forskrift 6. desember 1996 nr. 1127": the date is the id.
 DATED = re.compile(
     r"\b(?P<kind>lov|forskrift)(?:en|a)?\s+(?:av\s+)?(?P<day>\d{1,2})\.\s*(?P<month>\d{1,2}\.|januar|februar|mars|april|mai|juni|juli|august|"
@@ -36,22 +44,31 @@ MONTHS = "januar februar mars april mai juni juli august september oktober novem
 WORD = re.compile(r"[A-Za-zÆØÅæøå][\w-]*")
 # Words between a law's name and its paragraph, and between a paragraph and its law.
 NAME_THEN = re.compile(
-    r"\.?(?:s|en|ens)?(?:(?!\n\s*[*#|-])[\s,(*\]])*(?:av\s+\d+\.\s+\w+\s+\d{4}\s*(?:nr\.?\s*\d+\s*)?)?(?:om\s[^()§]{1,200}?)?"
-    r"(?:kapittel\s+\w+(?:\s+[A-Z])?,?\s*)?(?:bestemmelsen\w*\s+i\s+)?$"
+    r"\.?(?:s|en|ens)?(?:(?!\n\s*[*#|-])[\s,(*\]])*(?:av\s+\d+\.\s+\w+\s+\d{4}\s*(?:nr\.?\s*\d+\s*)?)?"
+    r"(?:om\s(?:(?!\.\s+[A-ZÆØÅ]|,\s+(?:og|men|som|der|jf|se|samt)\b)[^()§]){1,200}?)?(?:kapittel\s+\w+(?:\s+[A-Z])?,?\s*)?(?:bestemmelsen\w*\s+i\s+)?$"
 )
 THEN_NAME = re.compile(
-    r"^\s*(?:\(\d+\)\s*)?(?:\w+\s+ledd\s*)?(?:(?:bokstav|nr\.?)\s+\w+\s*)?(?:i|av|etter)\s+(?:den\s+)?$", re.IGNORECASE
+    r"^(?:[\s,]*(?:\(\d+\)|\w+\.?\s+(?:ledd|punktum)|(?:bokstav|nr\.?)\s+\w+|flg\.?|ff\.?))*\s*(?:i|av|etter)\s+(?:den\s+)?$",
+    re.IGNORECASE,
 )
 THIS = re.compile(r"\b(?:denne\s+(?:lov|forskrift)(?:en|a)?|(?:lov|forskrift)(?:en|a)\s+her)\b", re.IGNORECASE)
 # Between two names of a law: "arbeidsmiljøloven (lov 17. juni 2005 nr. 62)", "lov 13. mai 1988 nr. 26 om inkasso (inkassoloven)".
-SAME = re.compile(r"\)?[\s,*]*(?:om\s(?:(?!\.\s+[A-ZÆØÅ])[^()§]){1,200})?\(?")
+SAME = re.compile(r"\)?[\s,*]*(?:om\s(?:(?!\.\s+[A-ZÆØÅ])[^()§]){1,200})?\(?(?:heretter\s+|forkortet\s+)?[«\"“]?")
+CLOSED = re.compile(r"\.?[»\"”]?\)")
+# A chapter of the law that is spoken of ("kapittel 10 i samme lov"), and in a law's own text of that law.
+CHAPTER = re.compile(r"\b(?:[Kk]apittel|[Kk]ap\.?)\s+\d+(?:\s+[A-Z]\b)?(?P<same>\s+i\s+samme\s+(?:lov|forskrift)\b)?")
+SHORTENED = re.compile(r"(?:lov|forskrift) om (?:(?! og | m\.?v|,).)+(?= og | m\.?v|,)")  # the first words of an official title
+# A name of one word that is no everyday word ("opplæring" is the short title of an act): it says that it is a law, or is short.
+OWN_NAME = re.compile(r" |lov(?:en|a)?$|forskrift(?:en|a)?$|instruks(?:en)?$|reglement(?:et)?$|^\S{1,6}$")
+AMENDING = re.compile(r"endring|ikraft|opphev|overgang")
 TARGET = re.compile(r"(?<=\])\([^()\s]*(?:\s+[\"“][^)]*)?\)")  # of a link in Markdown, with its title: not what a reader reads
 PLAIN = str.maketrans({"\u2011": "-", "\u2010": "-", "\u202f": " ", "\u2009": " ", "\xa0": " "})  # of hyphens and blanks
 JOINED = re.compile(r"[A-Za-zÆØÅæøå]+-\s+og\s+[a-zæøå]+")
 # Right before a "§" that is of no law ("vedtektenes § 4", "Hovedavtalen LO–NHO § 7-3"), or of one that is not in the table.
 PRIVATE = re.compile(
-    r"\b\w*(?:avtalen?s?|vedtekt\w*|kontrakt\w*|overenskomst\w*|reglement\w*|statutt\w*|instruks\w*)(?:\s+[A-ZÆØÅ][\w–-]*)?(?:\s+nr\.?\s*\d+)?\s*$"
-    r"|\b(?:NS|ISO|NEK)\b[\w\s-]*\s*$",
+    r"\b\w*(?:avtalen?s?|vedtekt\w*|kontrakt\w*|overenskomst\w*|reglement\w*|statutt\w*|instruks\w*|"
+    r"prislist\w*|ordensregl\w*|retningslinje\w*|håndbo[kø]\w*|forretningsorden\w*)(?:\s+[A-ZÆØÅ][\w–-]*)?(?:\s+nr\.?\s*\d+)?[\s:]*$"
+    r"|\b(?:NS|ISO|NEK|BGB|HGB)\b[\w\s-]*,?\s*$|\b(?:svenske?|danske?|finske?|tyske?|britiske?)\s+\w+lov\w*\s*$|\w{3,}lagens?\s*$",
     re.IGNORECASE,
 )
 THEN_PRIVATE = re.compile(
@@ -129,18 +146,32 @@ def laws() -> Mapping[str, Law]:
 
 @functools.cache
 def _names() -> Mapping[str, str]:
-    """Lower-case name → id. A name that several bear is that of the one whose paragraphs are known, else nobody's."""
+    """Lower-case name → id. A name that several bear is that of the one whose paragraphs are known, else of a law before its
+    regulations and of the older law, which would not be in the table if the new one were in force; else nobody's."""
     found: dict[str, set[str]] = {}
     for line in TABLE.read_text("utf-8").splitlines():
-        key, _, names, *_ = line.split("\t")
-        for name in names.split("|"):
-            found.setdefault(" ".join(name.split()[:LONGEST]), set()).add(key)
+        key, title, names, *_ = line.split("\t")
+        for name in () if AMENDING.match(title.lower()) else names.split("|"):
+            if OWN_NAME.search(name):
+                found.setdefault(" ".join(name.split()[:LONGEST]), set()).add(key)
     named: dict[str, str] = {}
-    for name, keys in found.items():
+    for name, keys in (_shortened(found) | found).items():
         known = [key for key in keys if laws()[key].paragraphs]
-        if len(keys) == 1 or len(known) == 1:
-            named[name] = (known or [*keys])[0]
+        acts = sorted(key for key in keys if key.startswith("LOV"))
+        if len(keys) == 1 or len(known) == 1 or (acts and name.endswith(("loven", "lova"))):
+            named[name] = (known or acts or [*keys])[0]
     return named
+
+
+def _shortened(names: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """The first words of official titles ("lov om arbeidsmiljø"), each with all that are called so."""
+    short = {match[0]: set[str]() for match in map(SHORTENED.match, names) if match}
+    for name, keys in names.items():
+        words = name.replace(",", " ,").split()
+        for size in range(3, len(words) + 1):
+            if (first := " ".join(words[:size])) in short:
+                short[first] |= keys
+    return short
 
 
 def references(text: str, about: str | None = None, own: bool = False) -> list[Reference]:
@@ -154,6 +185,7 @@ def references(text: str, about: str | None = None, own: bool = False) -> list[R
     names = _merged(text, sorted([*_find_names(text), *this], key=lambda name: name.start))
     taken: set[int] = set()
     found: list[Reference] = []
+    last: _Name | None = None
     private = -1  # where the last paragraph of an agreement or the like ends
     for match in PARAGRAPHS.finditer(text):
         named = any(private <= name.start < match.start() for name in names)
@@ -161,18 +193,34 @@ def references(text: str, about: str | None = None, own: bool = False) -> list[R
             private = match.end()
             continue
         private = -1
+        if re.match(r"-kurs", text[match.end() :]):
+            continue
         owner, beside = _owner(text, match, names)
         if owner and beside:
             taken.add(owner.start)
-        elif own and owner and owner.known and not (found and TIED.fullmatch(text[found[-1].end : match.start()])):
-            owner = None
+        elif own and owner and owner.known:
+            owner = last if found and TIED.fullmatch(text[found[-1].end : match.start()]) else None
+        last = owner
         found += _paragraphs(text, match, owner, about)
+    found += _chapters(text, names, about if own else None)
     for name in names:
         # "sivilbeskyttelsesloven § 23 (lov 25. juni 2010 nr. 45)" is told by its paragraph.
         told = any(each.law == name.law and re.fullmatch(r"\s*\(", text[each.end : name.start]) for each in found)
         if name.start not in taken and name.known and not told:
-            found.append(_whole(text, name))
+            found.append(Reference(text[name.start : name.end], name.start, name.end, name.law, "", name.law is not None))
     return sorted(found, key=lambda reference: reference.start)
+
+
+def _chapters(text: str, names: Sequence[_Name], about: str | None) -> Iterator[Reference]:
+    """The chapters that stand without their law's name: of the law just named, or of the one that the text is of."""
+    for match in CHAPTER.finditer(text):
+        before = next((name for name in reversed(names) if name.end <= match.start()), None)
+        after = next((name for name in names if name.start >= match.end()), None)
+        beside = before and NAME_THEN.fullmatch(text[before.end : match.start()])
+        beside = beside or (after and THEN_NAME.match(text[match.end() : after.start]))
+        law = before.law if match["same"] and before else about
+        if law and (match["same"] or not (beside or PRIVATE.search(_before(text, match)))):
+            yield Reference(match[0], *match.span(), law)
 
 
 def _before(text: str, match: re.Match[str]) -> str:
@@ -187,8 +235,8 @@ def _merged(text: str, names: Sequence[_Name]) -> list[_Name]:
         between = text[last.end : name.start] if last else ""
         one = last and (last.law == name.law or (not last.law and between.endswith("(")))  # one that is repealed, by its name
         if last and one and SAME.fullmatch(between):
-            closed = name.end + (text[name.end : name.end + 1] == ")")
-            merged[-1] = replace(last, end=closed)
+            closed = CLOSED.match(text, name.end) if "(" in between else None
+            merged[-1] = replace(last, end=closed.end() if closed else name.end)
         else:
             merged.append(name)
     return merged
@@ -226,10 +274,6 @@ def _paragraphs(text: str, match: re.Match[str], own: _Name | None, about: str |
         yield Reference(text[begin:end], begin, end, law, number, named and _exists(law, number))
 
 
-def _whole(text: str, name: _Name) -> Reference:
-    return Reference(text[name.start : name.end], name.start, name.end, name.law, "", name.law is not None)
-
-
 def _exists(law: str | None, number: str) -> bool:
     known = laws()[law].paragraphs if law in laws() and law else frozenset()
     return not known or number in known or number.lower() in {each.lower() for each in known}
@@ -243,7 +287,9 @@ def _find_names(text: str) -> Iterator[_Name]:
     for match in DATED.finditer(text):
         month = int(match["month"][:-1]) if match["month"].endswith(".") else MONTHS.index(match["month"].lower()) + 1
         key = f"{match['kind'][:3].upper()}-{match['year']}-{month:02}-{int(match['day']):02}-{int(match['number'])}"
-        yield _Name(key if key in laws() else None, *match.span(), known=key in laws())
+        titled = re.match(r"\s+om\s+(?P<title>\w+)", text[match.end() :])  # an act of its own, and repealed
+        known = key in laws() or bool(titled and not AMENDING.match(titled["title"]))
+        yield _Name(key if key in laws() else None, *match.span(), known=known)
     words = list(WORD.finditer(text))
     reached = 0
     for place, word in enumerate(words):
@@ -276,6 +322,7 @@ def _name_at(text: str, words: list[re.Match[str]], place: int) -> _Name | None:
     if (
         key
         and len(first) <= 6
+        and not (len(first) >= 5 and words[place][0].isupper())  # "FSFIN"
         and not first.endswith("loven")
         and not re.match(r"\.?\)?\s*(?:§|kap)", text[words[place].end() :])
     ):

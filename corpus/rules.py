@@ -25,7 +25,7 @@ NUMERALS = {
 }
 NUMBER = (
     r"(?<![\w.,§-])(\d{1,3}(?:[ .\u00a0]\d{3})+(?!\d)|\d+(?:,\d+)?(?!\d)|"  # "6G" is a figure, "10-2" is none
-    rf"(?:{'|'.join(NUMERALS)})(?!\w))(?!-)"
+    rf"(?:{'|'.join(NUMERALS)})(?!\w))(?!-(?!(?:års?|dagers?|måneders?|ukers?|timers?)))"  # "5-årsregelen"
 )
 ANY = re.compile(NUMBER, re.IGNORECASE)
 KEPT = 5_000  # texts whose claims are remembered: an answer asks for them again for each notice that it may carry
@@ -214,7 +214,7 @@ def _pattern(words: str) -> re.Pattern[str]:
 @functools.cache
 def _figure(unit: str) -> re.Pattern[str]:
     """A figure before its unit with a few words between, or after it and a colon."""
-    between = rf"(?:\s*[-–+]?\s*[^\W\d_]+){{0,{BETWEEN}}}?\s*"
+    between = rf"(?:\s*[-–+]?\s*[^\W\d_]+){{0,{BETWEEN}}}?\s*-?"
     return re.compile(rf"{NUMBER}{between}(?:{unit})|(?:{unit})\w*\s*:\s*(?:minst |fra |over )?{NUMBER}", re.IGNORECASE)
 
 

@@ -43,10 +43,16 @@ def test_each_finding_says_what_to_do(content: Writer) -> None:
     assert text.proposal == "Prisen er 69 300 kr."
 
 
-def test_a_missing_page_is_proposed_by_its_name(content: Writer) -> None:
-    files = {**FILES, "verneombud.md": FRONT.format("V") + "Se [ombud](/vernombud). " + LONG.replace("artikkelen", "teksten")}
-    (found,) = (each for each in findings(content(files)) if each.file == "verneombud.md")
-    assert (found.kind, found.proposal) == ("dead_link", "/verneombud")
+def test_a_missing_page_is_proposed_by_its_name_and_never_the_page_itself(content: Writer) -> None:
+    links = "Se [ombud](/hva-er-vernombud) og [året](/hva-er-%C3%A5ret). "
+    files = {
+        **FILES,
+        "verneombud.md": FRONT.format("V") + links + LONG.replace("artikkelen", "teksten"),
+        "c.md": FRONT.format("C") + links + LONG.replace("artikkelen", "denne"),
+        "hva-er-året.md": FRONT.format("År") + LONG.replace("artikkelen", "året"),
+    }
+    found = [(each.file, each.kind, each.proposal) for each in findings(content(files)) if each.file in ("c.md", "verneombud.md")]
+    assert found == [("c.md", "dead_link", "/verneombud"), ("verneombud.md", "dead_link", "")]
 
 
 def test_figures_against_the_law_and_articles_that_disagree(content: Writer) -> None:

@@ -32,7 +32,16 @@ SKTL = "LOV-1999-03-26-14"
         ("Les arbeidsmiljøloven kapittel 4.", [(AML, "")]),
         ("Brann- og eksplosjonsvernloven § 6", [("LOV-2002-06-14-20", "6")]),
         ("likestillings- og diskrimineringsloven § 26 gjelder", [("LOV-2017-06-16-51", "26")]),
-        ("Loven er god, og aksjen steg.", []),
+        ("Arbeidsmiljøloven (aml.) § 14-9 og § 10, 2. ledd i ferieloven", [(AML, "14-9"), (FERIE, "10")]),
+        ("Se § 5 første ledd første punktum bokstav a i ferieloven.", [(FERIE, "5")]),
+        ("FOR 1996-12-06 nr 1127 § 5", [(IK, "5")]),
+        ("https://lovdata.no/dokument/NL/lov/2005-06-17-62/KAPITTEL_3#§3-1", [(AML, "3-1")]),
+        ("Lov om arbeidsmiljø § 4-1 og forvaltningsloven § 11", [(AML, "4-1"), ("LOV-1967-02-10", "11")]),
+        ("bokfl. § 10, jf. kapittel 3 i samme lov", [(BOKFL, "10"), (BOKFL, "")]),
+        ("aml. § 10-5 og 10 dager til, og FSFIN", [(AML, "10-5"), ("FOR-1999-11-19-1158", "")]),
+        ("Prisliste: § 1 Rådgivning, § 2 Oppgjør. Kurset (§ 7-4-kurset) er for nye ombud.", []),
+        ("Den svenske arbetsmiljölagen § 4 og NS 8415, § 12", []),
+        ("Loven er god, og aksjen steg. Opplæring er viktig.", []),
     ],
 )  # fmt: skip
 def test_references_are_read_from_running_text(text: str, found: list[tuple[str, str]]) -> None:
@@ -40,7 +49,16 @@ def test_references_are_read_from_running_text(text: str, found: list[tuple[str,
     assert all(text[each.start : each.end] == each.text for each in references(text))
 
 
-@pytest.mark.parametrize("text", ["FOR-2016-12-06-1721", "arbeidsmiljøloven § 99-1", "LOV-2099-01-01-1 § 3"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FOR-2016-12-06-1721",
+        "arbeidsmiljøloven § 99-1",
+        "LOV-2099-01-01-1 § 3",
+        "lov 15. januar 1999 nr. 2 om revisjon og revisorer § 6-1",
+        "aml. § 10-2 a.",
+    ],
+)
 def test_what_does_not_exist_is_known_and_not_linked(text: str) -> None:
     (reference,) = references(text)
     assert (reference.exists, reference.url) == (False, "")
@@ -49,6 +67,12 @@ def test_what_does_not_exist_is_known_and_not_linked(text: str) -> None:
 def test_a_bare_paragraph_is_of_the_law_that_the_text_is_about() -> None:
     assert [each.law for each in references("Kravet står i § 7-1.")] == [None]
     assert [each.law for each in references("Kravet står i § 7-1.", about=AML)] == [AML]
+
+
+def test_a_chapter_in_a_laws_own_text_is_its_own() -> None:
+    text = "Reglene i kapittel 8 gjelder, ikke ferieloven kapittel 2 eller kapittel 3 i bokføringsloven."
+    assert [each.law for each in references(text, about=AML, own=True)] == [AML, FERIE, BOKFL]
+    assert [each.law for each in references(text, about=AML)] == [FERIE, BOKFL]
 
 
 def test_a_law_knows_when_it_comes_into_force() -> None:
@@ -72,9 +96,9 @@ def test_the_table_knows_the_laws_that_work_and_accounts_rest_on() -> None:
     assert {"7-1", "2A-1", "10-6"} <= laws()[AML].paragraphs
 
 
-@pytest.mark.parametrize(("split", "precision", "recall"), [("tune", 0.97, 0.97), ("kept", 0.95, 0.95)])
+@pytest.mark.parametrize(("split", "precision", "recall"), [("tune", 0.99, 0.99), ("kept", 0.98, 0.98)])
 def test_references_of_a_list_written_by_others_are_found(split: str, precision: float, recall: float) -> None:
-    """`kept` was looked at by nobody who wrote the rules; measured .968 and .974 (eval/LOG.md)."""
+    """`kept` was looked at by nobody who wrote the rules; measured .993 and .987 (eval/LOG.md)."""
     found = wanted = right = 0
     for line in LIST.read_text("utf-8").splitlines():
         row = json.loads(line)

@@ -83,6 +83,8 @@ def test_a_claim_is_quoted_in_whole_words(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("corpus.rules.rules", lambda: Rules([read({**AMU, "unit": "ansat|\\+? ?\\|"})]))
     assert [claim.quote for claim in claims("AMU fra 50 ansatte")] == ["50 ansatte"]
     assert [claim.quote for claim in claims("50+ | AMU er påbudt")] == ["50"]
+    monkeypatch.setattr("corpus.rules.rules", lambda: Rules([read({**AMU, "unit": "år"})]))
+    assert [claim.quote for claim in claims("50-årsregelen for AMU, etter § 50-1 og 50-tallet")] == ["50-årsregelen"]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +149,7 @@ def test_the_shipped_articles_go_against_no_rule() -> None:
 
 
 @pytest.mark.skipif(not BLOG.is_dir(), reason="needs the articles in ../shared/blog")
-@pytest.mark.parametrize(("split", "named", "warned", "alarms"), [("tune", 0.76, 0.84, 0.05), ("kept", 0.72, 0.84, 0.03)])
+@pytest.mark.parametrize(("split", "named", "warned", "alarms"), [("tune", 0.82, 0.88, 0.05), ("kept", 0.77, 0.85, 0.03)])
 def test_wrong_claims_of_a_real_blog_are_known_and_right_ones_left_alone(
     split: str, named: float, warned: float, alarms: float
 ) -> None:
