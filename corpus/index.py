@@ -27,8 +27,8 @@ from typing import Any
 
 from corpus import dense
 from corpus.article import Article, Rejected
-from corpus.chunk import Chunk, from_json
-from corpus.language import in_bokmaal
+from corpus.chunk import Chunk, from_json, full_text
+from corpus.language import in_bokmaal, words
 
 # Short chunks of one topic: a second mention says little more than the first, and length is mostly list or table size.
 K1, B = 0.9, 0.5
@@ -157,6 +157,7 @@ class Index:
     rows: dict[str, int] = field(default_factory=dict)
     entries: dict[str, Entry] = field(default_factory=dict)
     _known: dict[int, float] = field(default_factory=dict)
+    _spelt: dict[int, str] = field(default_factory=dict)
     pages: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int32))  # the article's number of each row
 
     def __post_init__(self) -> None:
@@ -198,7 +199,7 @@ class Index:
     def warm(self) -> None:
         """Make now what the first question would have to wait for."""
         self.lexical.analyzer.warm()
-        _ = self.title_terms, self.title_vectors
+        _ = self.title_terms, self.title_vectors, self.strange
 
     def line(self, row: int) -> bytes:
         """The chunk of a row as it lies on disk."""
@@ -208,6 +209,18 @@ class Index:
         """All chunks of an article, in order."""
         first = self.rows[f"{path}#0"] if self.entries[path].chunks else 0
         return [self.chunk(row) for row in range(first, first + self.entries[path].chunks)]
+
+    @functools.cached_property
+    def strange(self) -> float:
+        """How little the embedder knows of the articles' words, from 0 to 1."""
+        return self.embedder.strange(self.lexical.analyzer.vocabulary)
+
+    def spelt(self, number: int) -> str:
+        """The words of an article, by its number in the manifest: lower case, a space between."""
+        if number not in self._spelt:
+            page = self.page(self.manifest.articles[number].path)
+            self._spelt[number] = " ".join(word for chunk in page for word in words(full_text(chunk)))
+        return self._spelt[number]
 
     def nearest(self, question: str, limit: int) -> list[tuple[int, float]]:
         """Rows nearest in meaning to a question, best first, with their cosine similarity."""

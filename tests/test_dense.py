@@ -85,3 +85,14 @@ def test_vectors_are_replaced_removed_and_found_again(tmp_path: Path) -> None:
     again = dense.Vectors(tmp_path)
     assert again.count() == 1
     again.close()
+
+
+def test_an_embedder_tells_when_it_does_not_know_the_words_of_other_articles() -> None:
+    embedder = dense.load()
+    assert embedder.strange({"arbeidsgiver": 5, "verneombud": 3, "lønn": 9}) == 0.0
+    assert embedder.strange({"ingebrigtsen": 4, "curlinglag": 3, "brexit": 5}) == 1.0
+
+
+def test_texts_that_share_rare_runs_of_letters_are_alike() -> None:
+    scores = dense.alike(" mehamn ", ["siktet i mehamn-saken torsdag", "politiet i oslo torsdag", "helt annet"])
+    assert scores[0] > 0 == scores[1] == scores[2]
