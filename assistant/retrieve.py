@@ -25,6 +25,7 @@ from assistant.question import language
 from assistant.types import Audience, Passage
 from corpus import law, rules
 from corpus.chunk import body, full_text, law_path, section
+from corpus.dense import alike
 from corpus.index import Index
 from corpus.language import STOP, bokmaal, everyday, words
 
@@ -37,6 +38,7 @@ MEANING, WORDS = 1.0, 0.8  # weights; eval/LOG.md, 2026-11-24
 RULED, NAMED, SURE = 0.5, 0.6, 0.8
 HEADED = re.compile(rb'"headings": \[(?:"[^"]*", )*"\xc2\xa7 ?([^.",]+)')  # a chunk under a law's paragraph, as it lies on disk
 PAGE = 1.5  # what a passage of the page that is being read has ahead, in the judge's units
+DOUBT, WRITTEN = 0.75, 13.0  # where the embedder knows none of the words: what meaning loses, and what likeness in letters weighs
 OTHERS = 0.5  # what a page about an account has behind, for those who keep no accounts (eval/LOG.md, 2026-11-26)
 ACCOUNT = re.compile(r"(?<![\d§.-])([1-8]\d{3})(?![\d.-])")
 ASKS_ACCOUNT = re.compile(
@@ -127,7 +129,7 @@ def passages(index: Index, question: str, limit: int, page: str | None = None, r
         return []
     columns = evidence(index, text, weights, found)
     sure = round(ground(ground_evidence(index, text, weights, found, columns)), 3)
-    total = scores(columns) + PAGE * (index.pages[found.rows] == _number(index, page))
+    total = scores(columns) + _doubted(index, text, found, columns) + PAGE * (index.pages[found.rows] == _number(index, page))
     if role not in (None, "regnskap"):
         total = total - OTHERS * columns["kontoplan"]
     shares = np.exp(total - total.max())
@@ -180,6 +182,16 @@ def _number(index: Index, page: str | None) -> int:
 def scores(columns: Mapping[str, np.ndarray]) -> np.ndarray:
     """How much speaks for each candidate by its evidence: higher is better, comparable within one question."""
     return np.asarray(sum(WEIGHTS[name] * column for name, column in columns.items()))
+
+
+def _doubted(index: Index, question: str, found: Candidates, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """What is added where the embedder knows few of the words: less of meaning, and how alike question and page are written."""
+    if not (strange := index.strange):
+        return np.zeros(len(found.rows))
+    own, place = np.unique(index.pages[found.rows], return_inverse=True)
+    written = alike(f" {' '.join(words(question))} ", [index.spelt(page) for page in own])[place]
+    by_meaning = sum(WEIGHTS[name] * column for name, column in columns.items() if "meaning" in name)
+    return np.asarray(strange * (WRITTEN * written - DOUBT * by_meaning))
 
 
 def ground(told: Mapping[str, float]) -> float:

@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 
 from corpus import dense
 from corpus.article import Article, Rejected, read_contents
-from corpus.chunk import Chunk, chunks, full_text, searched_text, to_json, weighted_text
+from corpus.chunk import Chunk, chunker, chunks, full_text, searched_text, to_json, weighted_text
 from corpus.enrich import FILE, Enricher, Written
 from corpus.index import (
     BESIDE_VECTORS,
@@ -38,7 +38,6 @@ from corpus.index import (
     Lexical,
     Manifest,
     beside_vectors,
-    chunker,
     current,
     open_index,
     open_version,

@@ -336,3 +336,15 @@ def _escape(text: str | None) -> str:
 
 def _is(element: Element, *classes: str) -> bool:
     return element.get("class", "").split(" ")[0] in classes
+
+
+def chunker() -> str:
+    """What decides how an article becomes chunks, terms and vectors: a digest of the code and the list that do it, so that nobody
+    has to count versions."""
+    digest = hashlib.sha256()
+    for name in (
+        *(f"{each}.py" for each in ("article", "markdown", "chunk", "language", "index", "dense")),
+        "questions/beside.jsonl",
+    ):
+        digest.update((Path(__file__).parent / name).read_bytes())
+    return digest.hexdigest()[:8]

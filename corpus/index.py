@@ -23,13 +23,12 @@ import functools
 import json
 import mmap
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Any
 
 from corpus import dense
 from corpus.article import Article, Rejected
-from corpus.chunk import Chunk, from_json
-from corpus.language import in_bokmaal
+from corpus.chunk import Chunk, from_json, full_text
+from corpus.language import in_bokmaal, words
 
 # Short chunks of one topic: a second mention says little more than the first, and length is mostly list or table size.
 K1, B = 0.9, 0.5
@@ -162,6 +161,7 @@ class Index:
     rows: dict[str, int] = field(default_factory=dict)
     entries: dict[str, Entry] = field(default_factory=dict)
     _known: dict[int, float] = field(default_factory=dict)
+    _spelt: dict[int, str] = field(default_factory=dict)
     pages: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int32))  # the article's number of each row
 
     def __post_init__(self) -> None:
@@ -204,7 +204,7 @@ class Index:
     def warm(self) -> None:
         """Make now what the first question would have to wait for."""
         self.lexical.analyzer.warm()
-        _ = self.title_terms, self.title_vectors
+        _ = self.title_terms, self.title_vectors, self.strange
 
     def line(self, row: int) -> bytes:
         """The chunk of a row as it lies on disk."""
@@ -214,6 +214,18 @@ class Index:
         """All chunks of an article, in order."""
         first = self.rows[f"{path}#0"] if self.entries[path].chunks else 0
         return [self.chunk(row) for row in range(first, first + self.entries[path].chunks)]
+
+    @functools.cached_property
+    def strange(self) -> float:
+        """How little the embedder knows of the articles' words, from 0 to 1."""
+        return self.embedder.strange(self.lexical.analyzer.vocabulary)
+
+    def spelt(self, number: int) -> str:
+        """The words of an article, by its number in the manifest: lower case, a space between."""
+        if number not in self._spelt:
+            page = self.page(self.manifest.articles[number].path)
+            self._spelt[number] = " ".join(word for chunk in page for word in words(full_text(chunk)))
+        return self._spelt[number]
 
     def nearest(self, question: str, limit: int) -> list[tuple[int, float]]:
         """Rows nearest in meaning to a question, best first, with their cosine similarity."""
@@ -252,16 +264,6 @@ def beside_vectors(embedder: dense.Embedder) -> np.ndarray:
     lines = BESIDE.read_text("utf-8").splitlines() if isinstance(embedder, dense.StaticEmbedder) else []
     texts = [in_bokmaal(" ".join((*row.get("turns", ()), row["question"]))) for row in map(json.loads, lines)]
     return embedder.queries(texts) if texts else np.zeros((0, embedder.dimensions), dtype=np.float32)
-
-
-def chunker() -> str:
-    """What decides how an article becomes chunks, terms and vectors: a digest of the code that does it, so that nobody has to
-    count versions."""
-    digest = sha256()
-    for name in ("article", "markdown", "chunk", "language", "index", "dense"):
-        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
-    digest.update(BESIDE.read_bytes())
-    return digest.hexdigest()[:8]
 
 
 def current(folder: Path) -> Path | None:

@@ -49,7 +49,7 @@ def test_nothing_changed_builds_nothing(content: Writer, tmp_path: Path) -> None
 def test_only_what_changed_is_embedded_again(content: Writer, tmp_path: Path) -> None:
     class Counting:
         name, hash, dimensions = EMBEDDER.name, EMBEDDER.hash, EMBEDDER.dimensions
-        queries = staticmethod(EMBEDDER.queries)
+        queries, strange = staticmethod(EMBEDDER.queries), staticmethod(EMBEDDER.strange)
 
         def __init__(self) -> None:
             self.seen: list[str] = []
@@ -140,7 +140,7 @@ def test_an_index_by_another_embedder_is_refused_by_name(content: Writer, tmp_pa
     class Other:
         name, hash, dimensions = "en annen", "0", EMBEDDER.dimensions
         documents = staticmethod(EMBEDDER.documents)
-        queries = staticmethod(EMBEDDER.queries)
+        queries, strange = staticmethod(EMBEDDER.queries), staticmethod(EMBEDDER.strange)
 
     folder = content(FILES)
     build([folder], tmp_path / "index", Other())

@@ -124,3 +124,14 @@ def test_an_index_on_a_server_is_the_one_that_lies_in_a_folder(content: Writer, 
         service.start()
         assert remote.ids[remote.nearest("verneombudet", 1)[0][0]] == "/a#0"
         own.vectors.close()
+
+
+def test_an_embedder_tells_when_it_does_not_know_the_words_of_other_articles() -> None:
+    embedder = dense.load()
+    assert embedder.strange({"arbeidsgiver": 5, "verneombud": 3, "lønn": 9}) == 0.0
+    assert embedder.strange({"ingebrigtsen": 4, "curlinglag": 3, "brexit": 5}) == 1.0
+
+
+def test_texts_that_share_rare_runs_of_letters_are_alike() -> None:
+    scores = dense.alike(" mehamn ", ["siktet i mehamn-saken torsdag", "politiet i oslo torsdag", "helt annet"])
+    assert scores[0] > 0 == scores[1] == scores[2]
