@@ -342,9 +342,7 @@ def chunker() -> str:
     """What decides how an article becomes chunks, terms and vectors: a digest of the code and the list that do it, so that nobody
     has to count versions."""
     digest = hashlib.sha256()
-    for name in (
-        *(f"{each}.py" for each in ("article", "markdown", "chunk", "language", "index", "dense")),
-        "questions/beside.jsonl",
-    ):
+    code = (f"{each}.py" for each in ("article", "markdown", "chunk", "language", "index", "dense"))
+    for name in (*code, "questions/beside.jsonl"):
         digest.update((Path(__file__).parent / name).read_bytes())
     return digest.hexdigest()[:8]
