@@ -81,12 +81,14 @@ GROUND = {
     "beside": -12.798,  # the cosine with the nearest question on a matter that such articles leave open
     # What the words say by themselves, in log-odds, fitted on top of all the others: of 691 answerable questions too few to fit
     # both at once (`kept` lost what `tune` won)
-    "open": -0.26,  # that it is such a matter
+    "open": -0.26,  # that it is such a matter, up to OPEN
     "own": -0.2,  # beyond OWN, that only those around the asker know
     "elsewhere": -1.2,  # beyond ELSEWHERE, that it is none of working life or accounts
 }
 BASE, BOUND = 3.448, -1.32
-OWN, ELSEWHERE = -1.0, 0.4  # log-odds that one in 200 answerable questions of `tune` exceeds
+# No more than OPEN is believed: what was read word by word from Polish goes far beyond. OWN and ELSEWHERE are the log-odds that
+# one in 200 answerable questions of `tune` exceeds.
+OPEN, OWN, ELSEWHERE = 3.0, -1.0, 0.4
 SMALLEST = 0.7  # "size" of the smallest collection that the weights were fitted on; what holds there is assumed of smaller ones
 
 
@@ -241,7 +243,7 @@ def ground_evidence(
 def beyond(question: str) -> dict[str, float]:
     """What the words of a question, as it was put, say of its matter, by name: evidence that there is no answer."""
     left_open, elsewhere, own = matters(question)
-    return {"open": left_open, "own": max(0.0, own - OWN), "elsewhere": max(0.0, elsewhere - ELSEWHERE)}
+    return {"open": min(left_open, OPEN), "own": max(0.0, own - OWN), "elsewhere": max(0.0, elsewhere - ELSEWHERE)}
 
 
 def _named(index: Index, text: str) -> list[list[tuple[str, ...]]]:
