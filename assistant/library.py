@@ -22,7 +22,7 @@ from corpus.index import LAW, Busy, Index, IndexFault, current, open_index, read
 from corpus.rules import rules
 
 if TYPE_CHECKING:
-    from assistant.retrieve import Statutes
+    from assistant.select import Statutes
 
 log = logging.getLogger(__name__)
 WATCH = 2.0  # seconds between two looks at what is published
@@ -85,7 +85,7 @@ class Library:
 
     def _open_statutes(self, embedder: dense.Embedder) -> "Statutes | None":
         """The laws, when they are indexed; answers go on without them when their index cannot be read."""
-        from assistant.retrieve import Statutes
+        from assistant.select import Statutes
 
         folder = self.settings.index / LAW
         try:

@@ -7,7 +7,7 @@ an attack or plainly empty of content is not searched for.
 import functools
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -82,6 +82,9 @@ MARKED = re.compile(r"(?:\[|<|###)\s*(?:/?system|admin|inst|instruks|assistant)\
 SIGNS = Path(__file__).resolve().parent / "signs.tsv"
 ACUTE, SURE, ATTACKS = -1.0, 1.5, -0.3  # bounds: a false alarm costs a reader one line, a missed one may cost a life
 LETTERS = (3, 4, 5)  # of a piece of a word
+# What tells, in the same way, that a question is on a matter which articles like these leave open, on none of working life or
+# accounts at all, and on what only those around its writer know (`python -m eval fit matters`; eval/LOG.md, 2026-11-26).
+MATTERS = Path(__file__).resolve().parent / "matters.tsv"
 ENGLISH = frozenset(
     "the what which how is are do does did can must should who when where why and of for we our my an to in with need have"
     " there from many much required if you it company employees employee this that these those which who whose or not your"
@@ -240,15 +243,28 @@ def kind(text: str, follows_up: bool) -> Kind:
 
 def signs(text: str) -> tuple[float, float]:
     """The log-odds that a message tells of danger to somebody now, and that it is meant to steer the machine."""
-    table = _signs()
+    danger, attack = _told(SIGNS, text)
+    return danger, attack
+
+
+def matters(text: str) -> tuple[float, float, float]:
+    """The log-odds that a question is on a matter that articles like these leave open, on none of working life or accounts, and
+    on what only those around its writer know."""
+    left_open, elsewhere, own = _told(MATTERS, text)
+    return left_open, elsewhere, own
+
+
+def _told(file: Path, text: str) -> Iterator[float]:
+    """Each column's sum over the pieces of a text."""
+    table = _table(file)
     found = [table[piece] for piece in ("", *pieces(text)) if piece in table]
-    return sum(danger for danger, _ in found), sum(attack for _, attack in found)
+    yield from map(sum, zip(*found, strict=True))
 
 
 @functools.cache
-def _signs() -> Mapping[str, tuple[float, float]]:
-    rows = (line.split("\t") for line in SIGNS.read_text("utf-8").splitlines())
-    return {piece: (float(danger), float(attack)) for piece, danger, attack in rows}
+def _table(file: Path) -> Mapping[str, tuple[float, ...]]:
+    rows = (line.split("\t") for line in file.read_text("utf-8").splitlines())
+    return {piece: tuple(map(float, weights)) for piece, *weights in rows}
 
 
 def pieces(text: str) -> frozenset[str]:

@@ -34,7 +34,7 @@ from corpus.index import Index
 
 if TYPE_CHECKING:
     from assistant.generate import Writer
-    from assistant.retrieve import Statutes
+    from assistant.select import Statutes
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # bounds of the histogram
 

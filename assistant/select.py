@@ -1,4 +1,4 @@
-"""Which sentences, list items and table rows answer: what speaks for each, weighed.
+"""Which sentences, list items and table rows answer: what speaks for each, weighed. And which of the law belongs below them.
 
 Knows passages, words and vectors; knows nothing of answers as they are told. The weights were fitted on questions whose answering
 units were marked by hand (softmax over a question's units; `python -m eval fit units`), with an embedder that had not seen them;
@@ -10,6 +10,7 @@ towards what answers of that kind hold: figures, dates, paragraphs, account numb
 import functools
 import math
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,9 +19,10 @@ import numpy as np
 
 from assistant.extract import Pick
 from assistant.types import Passage
-from corpus.chunk import section, told
+from corpus import law, rules
+from corpus.chunk import body, full_text, law_path, section, told
 from corpus.dense import Embedder
-from corpus.index import Lexical
+from corpus.index import Index, Lexical
 from corpus.language import in_bokmaal
 from corpus.markdown import Unit
 
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 
 READ = 14  # passages that are searched for units
 KEPT = 5_000  # units whose terms are remembered: 10 MB at most
+# Closeness to an answer from which on a law's passage is shown: of a rule on a figure in it, of a paragraph that it names, of any
+# other (eval/LOG.md, 2026-11-25).
+RULED, NAMED, SURE = 0.5, 0.6, 0.8
+HEADED = re.compile(rb'"headings": \[(?:"[^"]*", )*"\xc2\xa7 ?([^.",]+)')  # a chunk under a law's paragraph, as it lies on disk
 POSTINGS = 1.0  # what debet and kredit have behind for those who keep no accounts and ask for none (eval/LOG.md, 2026-11-26)
 ASKING = 1.0  # how much the part that asks counts beside the whole question (eval/LOG.md, 2026-11-26)
 FAINT = 1e-4  # of the best passage's share; below that all are alike
@@ -251,3 +257,51 @@ def _kinds(asked: str, units: Sequence[Unit]) -> dict[str, np.ndarray]:
         "row_of_difference": np.array([asks["difference"] and unit.kind == "row" for unit in units], dtype=float),
         "same_number": np.array([bool(numbers & set(NUMBER.findall(unit.text))) for unit in units], dtype=float),
     }
+
+
+class Statutes:
+    """The laws' own text, in an index of its own: which of it belongs below an answer."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self._rows: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for row, key in enumerate(index.ids):
+            if match := HEADED.search(index.line(row)):
+                self._rows[key.rpartition("#")[0], re.sub(r"\s", "", match[1].decode())].append(row)
+
+    def passage(self, question: str, picks: Sequence[Pick]) -> Passage | None:
+        """The ledd that an answer rests on, None when that is not sure.
+
+        Its paragraph is that of a rule on a figure in the answer, else one that the quoted words name, else any; the ledd is the
+        nearest to question and answer, which must be near enough.
+        """
+        if not picks:
+            return None
+        asked = self.index.vector(question)
+        said = self.index.embedder.documents([" ".join(pick.unit.text for pick in picks)])[0]
+        others = ((rows, bound) for rows, bound in ((self._ruled(picks), RULED), (self._named(picks), NAMED)) if rows)
+        rows, bound = next(others, ([row for row, _ in self.index.nearest(question, 10)], SURE))
+        chunks = [self.index.chunk(row) for row in rows]
+        vectors = self.index.embedder.documents([full_text(chunk) for chunk in chunks])
+        best = int(np.argmax(vectors @ (said + 0.3 * asked)))
+        close = float(vectors[best] @ said)
+        return Passage(chunks[best], round(close, 3)) if close >= bound else None
+
+    def _ruled(self, picks: Sequence[Pick]) -> list[int]:
+        """The ledd that hold the right figures of the rules that an answer speaks of."""
+        found: dict[int, None] = {}
+        for pick in picks:
+            over = rules.above(pick.chunk.title, pick.chunk.headings, pick.unit.lead, pick.unit.header)
+            for rule in (claim.rule for claim in rules.claims(pick.unit.text, over) if claim.rule.law):
+                rows = self._rows.get((law_path(rule.law), rule.paragraph), [])
+                found |= dict.fromkeys(row for row in rows if rules.holds(body(self.index.chunk(row)), rule))
+        return list(found)
+
+    def _named(self, picks: Sequence[Pick]) -> list[int]:
+        """The ledd of the paragraphs that the quoted units name."""
+        found: dict[int, None] = {}
+        for pick in picks:
+            for reference in law.references(pick.unit.text):
+                if reference.law and reference.paragraph:
+                    found |= dict.fromkeys(self._rows.get((law_path(reference.law), reference.paragraph), []))
+        return list(found)

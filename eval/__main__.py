@@ -316,7 +316,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, dict[str, di
         "--apart": _path("FILE.jsonl", nargs="*", default=[], help="what is measured with"),
     }),
     "fit": (_fit, "fit the weights of assistant/ again, to be put into its code", {
-        "what": {"choices": ("ranking", "units", "ground", "support", "signs")},
+        "what": {"choices": ("ranking", "units", "ground", "support", "signs", "matters")},
         "blog": _path("CONTENT_DIR", nargs="?", default=BLOG),
         "--embedder": {"default": "", "metavar": "DIR", "help": "one that has not seen the questions (default: the shipped one)"},
     }),

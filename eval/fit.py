@@ -19,7 +19,7 @@ import numpy as np
 
 from assistant import select as units
 from assistant.question import Question, pieces, read
-from assistant.retrieve import Candidates, candidates, evidence, ground_evidence, passages, understood, with_opening
+from assistant.retrieve import Candidates, beyond, candidates, evidence, ground_evidence, passages, understood, with_opening
 from assistant.support import Checker
 from assistant.types import Ask, Turn
 from corpus import dense
@@ -37,6 +37,7 @@ LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 HERE = Path(__file__).resolve().parent
 CORPUS = HERE.parent / "corpus"
 PLAIN, TELLING = 15_000, 8_000  # ordinary questions beside the messages; pieces that are kept for each kind
+COVERED = 30_000  # questions that articles answer, beside those that they leave open
 SEED = 20261125
 RIGHT = ("right", "paraphrase", "translation")  # labels of sentences that their passages bear
 OTHERS = 900  # questions on articles that are not among the shipped ones, as negatives
@@ -54,20 +55,22 @@ class Choice:
 class Asked:
     """Questions (rows with `question` and perhaps `turns`) put to an index, and whether its articles answer them.
 
-    `weight` is how much they count beside other such sets, however many they are.
+    `weight` is how much they count beside other such sets, however many they are; `seen` are questions of the bank, on which the
+    table of matters was learnt.
     """
 
     index: Index
     questions: Sequence[Row]
     covered: bool
     weight: float
+    seen: bool = False
 
 
 def fit(what: str, blog: Path, embedder: str) -> str:
     """As code the weights of the "ranking", of the "units", of the "ground" for an answer or of the "support" of sentences; or
-    the table of "signs"."""
-    if what == "signs":
-        return signs()
+    the table of "signs" or of "matters"."""
+    if what in ("signs", "matters"):
+        return signs() if what == "signs" else matters()
     model = dense.load(embedder)
     with tempfile.TemporaryDirectory(prefix="hms-fit-") as place:
         if what == "support":
@@ -201,22 +204,29 @@ def _sets(blog: Index, shipped: Index) -> list[Asked]:
     labelled = [row for row in rows(CORPUS / "questions" / "answers.jsonl") if row["url"] in blog.entries]
     return [
         Asked(blog, tuned("dev.jsonl"), True, 2.0),
-        Asked(blog, labelled, True, 1.0),
+        Asked(blog, labelled, True, 1.0, seen=True),
         Asked(blog, uncovered, False, 2.0),
         Asked(blog, left_open("dev.jsonl"), False, 1.0),
         Asked(shipped, tuned("shipped.jsonl") + tuned("shipped-fresh.jsonl"), True, 1.5),
         Asked(shipped, left_open("shipped.jsonl") + left_open("shipped-fresh.jsonl"), False, 0.5),
         Asked(shipped, [row for row in uncovered if row["kind"] == "out_of_domain"], False, 0.7),
-        Asked(shipped, [row for row in labelled if row["url"] not in shipped.entries][:OTHERS], False, 0.3),
+        Asked(shipped, [row for row in labelled if row["url"] not in shipped.entries][:OTHERS], False, 0.3, seen=True),
     ]
 
 
 def ground(sets: Sequence[Asked]) -> tuple[dict[str, float], float]:
-    """The weights of abstention and their base, by logistic regression."""
-    told = [(ground_of(own.index, row), own.covered, own.weight / len(own.questions)) for own in sets for row in own.questions]
-    evidence, covered, weight = zip(*(each for each in told if each[0]), strict=True)
-    named, base, _ = logistic(evidence, covered, C=0.1, weight=np.array(weight) * 1_000)
-    return named, base
+    """The weights of abstention and their base, by logistic regression; what words say of matters on top of all the others."""
+    told = [(ground_of(own.index, row), own, own.weight / len(own.questions)) for own in sets for row in own.questions]
+    told = [each for each in told if each[0]]
+    words = list(beyond(""))
+    others = [{name: value for name, value in evidence.items() if name not in words} for evidence, *_ in told]
+    weight = np.array([weight for *_, weight in told]) * 1_000
+    covered = np.array([own.covered for _, own, _ in told])
+    named, base, scores = logistic(others, covered, C=0.1, weight=weight)
+    fresh = np.array([not own.seen for _, own, _ in told])
+    more = [{"score": score} | {name: told[at][0][name] for name in words} for at, score in enumerate(scores) if fresh[at]]
+    on_top, _, _ = logistic(more, covered[fresh], C=10, weight=weight[fresh])
+    return named | {name: round(on_top[name] / on_top["score"], 3) for name in words}, base
 
 
 def logistic(
@@ -239,32 +249,47 @@ def ground_of(index: Index, row: Row) -> dict[str, float]:
     """The evidence that an index answers a question; empty when it finds nothing."""
     question = asked(row["question"], row.get("turns", ())).search
     found, columns = _candidates(index, question)
-    return ground_evidence(index, *understood(index, question), found, columns) if len(found.rows) else {}
+    return ground_evidence(index, *understood(index, question), found, columns) | beyond(question) if len(found.rows) else {}
 
 
 def signs() -> str:
     """The table of assistant/signs.tsv: the most telling pieces of messages, with their weights for danger and for attack."""
-    from sklearn.feature_extraction.text import CountVectorizer
-    from sklearn.linear_model import LogisticRegression
-
     lines = [line.split("\t") for line in (CORPUS / "questions" / "messages.tsv").read_text("utf-8").splitlines()]
     chance = random.Random(SEED)
     bank, beside = ([row["question"] for row in rows(CORPUS / "questions" / f"{name}.jsonl")] for name in ("bank", "beside"))
     texts = [text for *_, text in lines] + beside + chance.sample(bank, min(PLAIN, len(bank)))
-    counts = [1.0] * len(lines) + [0.5] * (len(texts) - len(lines))
-    table = CountVectorizer(analyzer=pieces, binary=True, min_df=2).fit(texts)
-    columns: dict[str, dict[str, float]] = {}
-    for label in ("acute", "attack"):
-        right = [own == label for own, *_ in lines] + [False] * (len(texts) - len(lines))
-        told = table.transform(texts)
+    counts = np.array([1.0] * len(lines) + [0.5] * (len(texts) - len(lines)))
+    labels = np.array([label for label, *_ in lines] + [""] * (len(texts) - len(lines)))
+    return telling(texts, [labels == label for label in ("acute", "attack")], counts)
+
+
+def matters() -> str:
+    """The table of assistant/matters.tsv: the most telling pieces of questions, with their weights for a matter that articles
+    leave open, for one outside of working life and accounts, and for what only those around the asker know."""
+    beside = [row for name in ("beside", "elsewhere") for row in rows(CORPUS / "questions" / f"{name}.jsonl")]
+    bank = list(rows(CORPUS / "questions" / "bank.jsonl"))
+    asked = beside + random.Random(SEED).sample(bank, min(COVERED, len(bank)))
+    texts = [" ".join((*row.get("turns", ()), row["question"])) for row in asked]
+    kinds = np.array([row.get("kind", "near_domain") for row in beside] + [""] * (len(asked) - len(beside)))
+    return telling(texts, [kinds != "", kinds == "out_of_domain", kinds == "own"], np.ones(len(texts)))
+
+
+def telling(texts: Sequence[str], columns: Sequence[np.ndarray], counts: np.ndarray) -> str:
+    """A table of pieces with a weight for each column (which of the texts are so), "" with the base first; counted are the texts
+    by `counts`, and of each column the TELLING pieces that tell most."""
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    table = CountVectorizer(analyzer=pieces, binary=True, min_df=2)
+    told, names, found = table.fit_transform(texts), table.get_feature_names_out(), []
+    for right in columns:
         model = LogisticRegression(C=0.3, solver="liblinear").fit(told, right, sample_weight=counts)
-        telling = np.abs(model.coef_[0]) * np.sqrt(np.asarray(told.mean(axis=0))[0])
-        chosen = np.sort(np.argsort(-telling)[:TELLING])
+        most = np.abs(model.coef_[0]) * np.sqrt(np.asarray(told.mean(axis=0))[0])
+        chosen = np.sort(np.argsort(-most)[:TELLING])
         model.fit(told[:, chosen], right, sample_weight=counts)
-        names = table.get_feature_names_out()[chosen]
-        columns[label] = {"": float(model.intercept_[0]), **dict(zip(names, model.coef_[0].tolist(), strict=True))}
-    acute, attack = columns["acute"], columns["attack"]
-    return "\n".join(f"{piece}\t{acute.get(piece, 0.0):.3f}\t{attack.get(piece, 0.0):.3f}" for piece in sorted({*acute, *attack}))
+        found.append({"": float(model.intercept_[0]), **dict(zip(names[chosen], model.coef_[0].tolist(), strict=True))})
+    known = sorted({piece for column in found for piece in column})
+    return "\n".join("\t".join([piece, *(f"{column.get(piece, 0.0):.3f}" for column in found)]) for piece in known)
 
 
 def sentences(index: Index, split: str) -> Iterator[tuple[Row, str, Mapping[str, float]]]:

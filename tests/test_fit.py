@@ -4,7 +4,7 @@ import numpy as np
 
 from corpus.chunk import Chunk
 from corpus.markdown import Unit
-from eval.fit import Choice, _holding, as_code, weights
+from eval.fit import Choice, _holding, as_code, telling, weights
 
 
 def choices(count: int, by: dict[str, float]) -> list[Choice]:
@@ -44,3 +44,13 @@ def test_marked_words_are_found_in_their_unit() -> None:
 
 def test_weights_are_told_as_code() -> None:
     assert as_code({"a": 1.5, "b": -2.0}) == '{\n    "a": 1.5,\n    "b": -2.0,\n}'
+
+
+def test_pieces_tell_for_the_column_whose_texts_hold_them() -> None:
+    texts = ["konto bilag", "konto bilag", "potet gulrot", "potet gulrot"] * 5
+    lines = telling(
+        texts, [np.array(["potet" in text for text in texts]), np.array(["konto" in text for text in texts])], np.ones(20)
+    )
+    table = {piece: (float(first), float(second)) for piece, first, second in (line.split("\t") for line in lines.split("\n"))}
+    assert table["potet"][0] > 0 > table["konto"][0]
+    assert table["konto"][1] > 0 > table["potet"][1]

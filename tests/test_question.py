@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assistant import QuestionError
-from assistant.question import clean, context, kind, language, pieces, read
+from assistant.question import clean, context, kind, language, matters, pieces, read
 from assistant.types import Ask, Turn
 from corpus.language import FOREIGN
 from tests.conftest import ROOT
@@ -219,3 +219,12 @@ def test_a_foreign_story_asks_in_norwegian() -> None:
     question = read(Ask("Pracuję na budowie w Stavanger. Kto płaci za buty ochronne?"))
     assert question.language == "pl"
     assert "vernesko" in question.asks and question.asks.endswith("?") and "stavanger" not in question.asks
+
+
+def test_what_a_question_is_about_is_told_by_its_pieces() -> None:
+    covered, elsewhere, own = map(
+        matters, ("hvor mange feriedager har jeg krav på", "hvor lenge skal poteter koke", "hva tjener Per Hansen i året")
+    )
+    assert elsewhere[1] > 0 > max(covered[1], own[1])
+    assert own[2] > max(covered[2], elsewhere[2])
+    assert covered[0] < min(elsewhere[0], own[0])
