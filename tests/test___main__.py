@@ -85,7 +85,7 @@ async def used(client: Client) -> None:
     said, found = result(await client.call_tool("search", {"question": "verneombud", "limit": 2}))
     assert len(found["passages"]) == 2 and found["passages"][0]["text"] in said
     said, article = result(await client.call_tool("article", {"path": found["passages"][0]["url"]}))
-    assert said.startswith("# Verneombud\n") and (article["title"], article["updated"]) == ("Verneombud", "2025-11-20")
+    assert said.startswith("# Verneombud\n") and (article["title"], article["updated"]) == ("Verneombud", "2026-11-26")
     for name, arguments, sentence in (
         ("ask", {"question": " "}, "Spørsmålet er tomt; skriv hva du lurer på."),
         ("ask", QUESTION | {"history": history * 21}, "Samtalen har 21 innlegg, men kan ha høyst 20; begynn en ny samtale."),
