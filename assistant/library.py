@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 from assistant import HmsError, NotReadyError
 from assistant.cite import ReaderPage, page_path, page_url, reader_page
+from assistant.question import read
 from assistant.reply import Replier, Tally, writer
 from assistant.settings import Settings
+from assistant.types import Ask
 from corpus import dense
 from corpus.article import ContentError, repair
 from corpus.chunk import Chunk
@@ -78,7 +80,7 @@ class Library:
         """Over the live index, and over that of the laws when there is one; warm. Raises IndexFault, dense.ServerAway."""
         index = open_index(self.settings.index, embedder, self.settings.chroma_url)
         index.warm()
-        rules()  # read now, so that the first answer need not wait
+        rules(), read(Ask("Hva er HMS?"))  # their tables are read now, so that the first answer need not wait
         # Units are compared by the shipped embedder: dozens a question, too many for a slow one.
         own = dense.load() if self.settings.embedder else embedder
         return Replier(index, own, self._open_statutes(embedder), self._writer, self.tally)
