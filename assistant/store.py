@@ -23,14 +23,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
 from assistant import NotReadyError, SettingError
-from assistant.privacy import redact
+from assistant.privacy import counted, redact
 from assistant.settings import ROOT, Settings
 from assistant.types import Answer, Ask, Citation, Feedback, Kept, Notice, Page, Rated
 
 log = logging.getLogger(__name__)
 MIGRATIONS = ROOT / "deploy" / "migrations"
 WAITING = 10_000  # rows while the database is away, some kilobytes each; more, and the oldest go
-BATCH = 500  # rows in one transaction
+BATCH, PART = 500, 5_000  # rows in one transaction: written, and read where there may be many
 PAUSE, LONGEST = 1.0, 30.0  # seconds until the database is tried again, twice as long each time
 CONNECTING, LOCKED = 5, 10  # seconds to wait for PostgreSQL, and for another process to let go of SQLite
 DAY, HOUR = 86_400.0, 3_600.0
@@ -70,8 +70,7 @@ class Store:
         beside = settings.index.absolute()
         self._file = None if settings.database_url else beside.with_name(f"{beside.name}-answers.sqlite")
         self._engine = _engine(settings.database_url or sa.URL.create("sqlite", database=str(self._file)))
-        self._wall, self._drift = wall, 0.0
-        self._begun = wall() - time.monotonic()
+        self._wall, self._drift, self._begun = wall, 0.0, wall() - time.monotonic()
         self._rows, self._lost = deque[tuple[sa.Table, Row]](maxlen=WAITING), 0
         self._changed, self._writing = threading.Condition(), threading.Lock()
         self._opened = self._closing = self._away = False
@@ -99,14 +98,14 @@ class Store:
         told = asdict(answer)
         row = {name: told[name] for name in ANSWERS.columns.keys() if name in told}  # noqa: SIM118
         row |= {"question": redact(answer.question).text, "role": ask.role, "page": ask.page and redact(ask.page).text}
-        row["history"] = [redact(turn.content).text for turn in ask.history if turn.role == "user"]
-        row["passages"] = list(passages)
-        self._keep(ANSWERS, row if self._keeps_text else _counted(row))
+        asked = [redact(turn.content).text for turn in ask.history if turn.role == "user"]
+        row |= {"history": asked, "passages": list(passages)}
+        self._keep(ANSWERS, row if self._keeps_text else counted(row))
 
     def rate(self, feedback: Feedback) -> None:
         """Keep what a reader says of an answer; returns at once."""
-        said = {"reason": feedback.reason, "comment": feedback.comment}
-        said = {name: redact(text).text if text and self._keeps_text else None for name, text in said.items()}
+        texts = (("reason", feedback.reason), ("comment", feedback.comment))
+        said = {name: redact(text).text if text and self._keeps_text else None for name, text in texts}
         self._keep(FEEDBACK, asdict(feedback) | said | {"id": uuid.uuid4().hex})
 
     def _keep(self, table: sa.Table, row: Row) -> None:
@@ -122,6 +121,19 @@ class Store:
         """The answers since then, in the order in which they came. Raises NotReadyError when the database is away."""
         return [Kept(**row) for row in self._read(ANSWERS, ANSWERS.c.time >= _naive(since))]
 
+    def each(self, since: datetime, *names: str) -> Iterator[Row]:
+        """The time and these fields of each answer since then, in order, a part in memory at a time. Raises NotReadyError."""
+        columns, since = [ANSWERS.c[name] for name in ("number", "time", *names)], _naive(since)
+        # Begun at a number and not found by time, by which the database would sort them all for each part.
+        first = sa.select(sa.func.min(ANSWERS.c.number)).where(ANSWERS.c.time >= since).scalar_subquery()
+        wanted = sa.select(*columns).where(ANSWERS.c.number >= first).order_by(ANSWERS.c.number).limit(PART)
+        last, full = 0, True
+        while full:
+            with self._at_hand() as connection:
+                part = connection.execute(wanted.where(ANSWERS.c.number > last)).mappings().all()
+            yield from (dict(row) for row in part if row["time"] >= since)
+            full, last = len(part) == PART, part[-1]["number"] if part else last
+
     def ratings(self, since: datetime) -> list[Rated]:
         """What readers said since then, in order. Raises NotReadyError."""
         return [Rated(**row) for row in self._read(FEEDBACK, FEEDBACK.c.time >= _naive(since))]
@@ -132,16 +144,15 @@ class Store:
 
     def export(self, answer_id: str) -> dict[str, object] | None:
         """All that is kept of an answer, as JSON has it; None when there is nothing. Raises NotReadyError."""
-        found = [asdict(kept) for kept in (self.answer(answer_id),) if kept]
-        said = self._read(FEEDBACK, FEEDBACK.c.answer_id == _plain(answer_id))
-        whole = {"answer": found[0] if found else None, "feedback": said}
+        kept, said = self.answer(answer_id), self._read(FEEDBACK, FEEDBACK.c.answer_id == _plain(answer_id))
+        whole = {"answer": kept and asdict(kept), "feedback": said}
         told: dict[str, object] = json.loads(json.dumps(whole, default=datetime.isoformat))
-        return told if found or said else None
+        return told if kept or said else None
 
     def _read(self, table: sa.Table, condition: sa.ColumnElement[bool]) -> list[Row]:
+        wanted = sa.select(table).where(condition).order_by(table.c.number)
         with self._at_hand() as connection:
-            found = connection.execute(sa.select(table).where(condition).order_by(table.c.number))
-            return [_row(row) for row in found.mappings()]
+            return [_row(row) for row in connection.execute(wanted).mappings()]
 
     @contextlib.contextmanager
     def _at_hand(self) -> Iterator[sa.Connection]:
@@ -160,10 +171,9 @@ class Store:
 
     def forget(self, answer_id: str) -> bool:
         """Delete an answer and what was said of it, in the files too; whether there was any. Raises NotReadyError."""
-        gone = 0
+        wanted = [sa.delete(key.table).where(key == _plain(answer_id)) for key in (FEEDBACK.c.answer_id, ANSWERS.c.id)]
         with self._at_hand() as connection:
-            for column in (FEEDBACK.c.answer_id, ANSWERS.c.id):
-                gone += connection.execute(sa.delete(column.table).where(column == _plain(answer_id))).rowcount
+            gone = sum(connection.execute(each).rowcount for each in wanted)
         self._erase()
         return gone > 0
 
@@ -305,12 +315,11 @@ def _migrate(engine: sa.Engine) -> None:
     from alembic import command
     from alembic.config import Config
 
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     with MIGRATING, engine.begin() as connection:  # SQLite's transaction is the lock
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         if engine.dialect.name == "postgresql":
             connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({LOCK})"))
-        config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
@@ -321,14 +330,6 @@ def _plain(text: str) -> str:
 
 def _json(value: object) -> str:
     return _plain(json.dumps(value, ensure_ascii=False))
-
-
-def _counted(row: Row) -> Row:
-    """A row that tells which articles were cited, and nothing of what was asked."""
-    cited = [{**each, "url": each["url"].partition("#")[0], "section": "", "quote": ""} for each in row["citations"]]
-    notices = [{**each, "message": "", "url": ""} for each in row["notices"]]
-    empty: Row = {"question": "", "history": [], "page": None, "answer": "", "nearest": [], "passages": []}
-    return row | empty | {"citations": cited, "notices": notices}
 
 
 def _naive(moment: datetime) -> datetime:

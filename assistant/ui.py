@@ -40,22 +40,26 @@ Refusal = Callable[[Any], str]  # an ASGI scope → why its question is not answ
 
 def mount(app: Any, assistant: "Assistant", refusal: Refusal) -> Any:
     """The app with the chat page at `/`; `refusal` is told of every question's request."""
+    return framed(app, build(assistant, refusal), "/", [], (WEB / "chat.js").read_text("utf-8"))
+
+
+def framed(app: Any, page: Any, path: str, css: Sequence[str], script: str) -> Any:
+    """The app with a Gradio page at a path, in the chat's looks with those of more files of web/, and with a script."""
     import gradio as gr
 
-    page = build(assistant, refusal)
     return gr.mount_gradio_app(
         app,
         page,
-        path="/",
+        path=path,
         footer_links=[],
         run_history=False,
         allowed_paths=[],
         show_error=False,
         ssr_mode=False,
         theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"], primary_hue="teal"),
-        css_paths=[WEB / "chat.css"],
-        favicon_path=str(WEB / "logo.svg"),
-        js=(WEB / "chat.js").read_text("utf-8"),
+        css_paths=[WEB / name for name in ("chat.css", *css)],
+        favicon_path=str(WEB / "logo.svg") if path == "/" else None,  # elsewhere Gradio has none of its own
+        js=script,
         head='<meta name="color-scheme" content="light dark"><meta name="robots" content="noindex">',
     )
 

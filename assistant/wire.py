@@ -4,6 +4,7 @@ Knows JSON and the one shape of an error: one Norwegian sentence in `{"error": {
 paths and secrets never leave the process. Knows nothing of routes, nor of how an answer comes about.
 """
 
+import base64
 import json
 import re
 import time
@@ -210,3 +211,12 @@ def chunks(event: Event, host: str) -> str:
 
 def _about(answer: Answer, kind: str) -> dict[str, object]:
     return {"id": f"chatcmpl-{answer.id}", "object": kind, "created": int(time.time()), "model": MODEL}
+
+
+def password(authorization: str) -> bytes | None:
+    """The password of an Authorization header as browsers send it, whatever the name that it is for; None when there is none."""
+    kind, _, told = authorization.partition(" ")
+    try:
+        return base64.b64decode(told, validate=True).partition(b":")[2] if kind.lower() == "basic" else None
+    except ValueError:
+        return b""
