@@ -189,7 +189,7 @@ def tables(found: Insights) -> dict[str, list[Sequence[object]]]:
         "aldri-sitert": [("artikkel", "adresse"), *map(_link, found.never)],
         "varsler": [
             ("slag", "varsel", "lenke", "vist", "sist"),
-            *((kinds[one.kind], one.message, one.url, *often) for one, *often in shown),
+            *((texts("nb")[one.kind], one.message, one.url, *often) for one, *often in shown),
         ],
     }
 
