@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from assistant.retrieve import Statutes
 
 log = logging.getLogger(__name__)
-# Mean cosine of two groups of questions from which on they ask for the same. Over 60 topics .92 of what was put together belonged
-# together at .45, .93 at .50; of what belongs together .64 and .56 was put together (eval/LOG.md, 2026-11-26).
-ALIKE = 0.47
 
 
 class Library:
@@ -167,8 +164,9 @@ class Library:
         """Every article. Raises NotReadyError."""
         return [Page(page_url(self.base_url, entry.path), entry.title) for entry in self.index.manifest.articles]
 
-    def alike(self, questions: Sequence[str]) -> list[list[int]]:
-        """Numbers (from 0) of the questions that ask for the same, by groups; compares each with each. Raises NotReadyError."""
+    def alike(self, questions: Sequence[str], least: float) -> list[list[int]]:
+        """Numbers (from 0) of the questions that ask for the same, by groups: two are joined while their mean cosine is `least` or
+        more. Compares each with each. Raises NotReadyError."""
         from scipy.cluster.hierarchy import fcluster, linkage
 
         vectors = self.index.embedder.queries([in_bokmaal(each) for each in questions])
@@ -176,7 +174,7 @@ class Library:
             return [[number] for number in range(len(questions))]
         apart = 1 - np.clip(vectors @ vectors.T, -1, 1)[np.triu_indices(len(questions), 1)]
         groups: dict[int, list[int]] = {}
-        for number, name in enumerate(fcluster(linkage(apart, "average"), 1 - ALIKE, "distance")):
+        for number, name in enumerate(fcluster(linkage(apart, "average"), 1 - least, "distance")):
             groups.setdefault(int(name), []).append(number)
         return list(groups.values())
 
