@@ -165,8 +165,8 @@ class Library:
         return [Page(page_url(self.base_url, entry.path), entry.title) for entry in self.index.manifest.articles]
 
     def alike(self, questions: Sequence[str], least: float) -> list[list[int]]:
-        """Numbers (from 0) of the questions that ask for the same, by groups: two are joined while their mean cosine is `least` or
-        more. Compares each with each. Raises NotReadyError."""
+        """Numbers (from 0) of the questions that ask for the same, by groups: two are joined while their mean cosine is `least`
+        or more. Compares each with each. Raises NotReadyError."""
         from scipy.cluster.hierarchy import fcluster, linkage
 
         vectors = self.index.embedder.queries([in_bokmaal(each) for each in questions])

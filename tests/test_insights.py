@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import frontmatter
+import httpx
 import pytest
 from starlette.testclient import TestClient
 
@@ -171,32 +172,24 @@ def test_nothing_of_the_page_comes_without_the_password_and_guessing_ends(own: S
         assert "Hva folk spør om" not in chat and client.post("/gradio_api/queue/join", json=joined).status_code != 401
 
 
-@pytest.mark.parametrize(("proxies", "sent", "status"), [
-    (("127.0.0.0/8",), {"Remote-User": "kari", "X-Forwarded-For": "203.0.113.9"}, 200),
-    (("127.0.0.0/8",), {"X-Forwarded-For": "203.0.113.9"}, 403),
-    (("127.0.0.0/8",), {"Remote-User": " "}, 403),
-    (("10.0.0.0/8",), {"Remote-User": "kari"}, 403),
-    (("10.0.0.0/8",), {"Remote-User": "kari", "X-Forwarded-For": "10.0.0.1"}, 403),
-    ((), {"Remote-User": "kari"}, 403),
-])  # fmt: skip
-def test_a_header_is_believed_of_a_trusted_proxy_only(
-    own: Settings, asked: Assistant, proxies: tuple[str, ...], sent: dict[str, str], status: int
-) -> None:
-    with app(
-        free_port(), HMS_INDEX=str(own.index), HMS_INSIGHTS_HEADER="Remote-User", HMS_TRUSTED_PROXIES=",".join(proxies)
-    ) as address:
-        import httpx
-
-        assert httpx.get(f"{address}/innsikt/", headers=sent).status_code == status
+@pytest.mark.parametrize(("proxies", "status"), [("127.0.0.0/8", 200), ("10.0.0.0/8", 403)])
+def test_a_header_is_believed_of_a_trusted_proxy_only(own: Settings, asked: Assistant, proxies: str, status: int) -> None:
+    told = {"Remote-User": "kari"}
+    names = {"HMS_INDEX": str(own.index), "HMS_INSIGHTS_HEADER": "Remote-User", "HMS_TRUSTED_PROXIES": proxies}
+    with app(free_port(), "/api/health", **names) as address:
+        assert httpx.get(f"{address}/innsikt/", headers=told).status_code == status
+        assert httpx.get(f"{address}/innsikt/", headers=told | {"X-Forwarded-For": "203.0.113.9"}).status_code == status
+        assert httpx.get(f"{address}/innsikt/", headers=told | {"X-Forwarded-For": "10.0.0.1"}).status_code == status
+        assert httpx.get(f"{address}/innsikt/", headers={"X-Forwarded-For": "203.0.113.9"}).status_code == 403
 
 
 @needs_browser
 @pytest.mark.parametrize(("width", "height", "scheme"), [(1280, 900, "light"), (360, 740, "dark")])
 def test_the_page_in_a_browser(browser: Any, own: Settings, asked: Assistant, width: int, height: int, scheme: str) -> None:
-    with app(free_port(), HMS_INDEX=str(own.index), HMS_INSIGHTS_PASSWORD=PASSWORD) as address:
+    with app(free_port(), HMS_INDEX=str(own.index), HMS_INSIGHTS_PASSWORD="et-langt-passord") as address:
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce", accept_downloads=True,
-            http_credentials={"username": "", "password": PASSWORD},
+            http_credentials={"username": "eier", "password": "et-langt-passord"},
         )  # fmt: skip
         page = context.new_page()
         page.set_default_timeout(60_000)
@@ -216,7 +209,6 @@ def test_the_page_in_a_browser(browser: Any, own: Settings, asked: Assistant, wi
         assert frontmatter.load(download.value.path())["draft"] is True
         page.locator("#period input:checked").focus()
         page.keyboard.press("ArrowLeft")
-        page.get_by_text("Spørsmål per uke").wait_for()
         page.get_by_text("de siste 30 dagene").wait_for()
         assert {url.split("/")[2] for url in seen if url.startswith("http")} == {address.split("/")[2]}
         assert wrong == [] and context.cookies() == []
