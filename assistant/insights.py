@@ -45,8 +45,8 @@ OUTCOMES = {"answered": "Besvart", "not_covered": "Ikke dekket", "clarify": "Spu
             "refused": "Avvist", "greeting": "Hilsen"}  # fmt: skip
 NEWEST = 2_000  # open questions that are compared, each with each other: twice as many take four times as long
 OFTEN, MANY = 1_000, 50_000  # different questions that are compared for the most asked; that are counted at all
-# Cosine from which on questions are on one gap, and are one question. Of what was put together over 60 topics .93
-# belonged so at .50, all at .60; .56 and .42 of what belongs together was found. What is often asked lies close: .50 makes it one question.
+# Cosine from which on questions are on one gap, and are one question. Of what was put together over 60 topics .93 belonged so at
+# .50, all at .60. What is often asked lies close: .50 would make it one question.
 SAME_GAP, SAME = 0.5, 0.6
 COMPLAINTS = 50  # badly rated answers that are looked up
 FRESH = 30.0  # seconds for which what was found is shown again
