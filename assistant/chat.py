@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda, ensure_config
 from langchain_core.runnables.utils import AddableDict
 
-from assistant import phrases
+from assistant import NotReadyError, phrases
 from assistant.cite import (
     citation,
     named_laws,
@@ -29,10 +29,12 @@ from assistant.cite import (
 from assistant.extract import followups
 from assistant.library import Library
 from assistant.question import Question, read
-from assistant.reply import Found, Made, Memory, Reply, again, pages_at, private, same
+from assistant.reply import Found, Made, Memory, Replier, Reply, again, pages_at, private, same
 from assistant.settings import Settings
 from assistant.types import Answer, Ask, Citation, Event, Feedback, Page, Passage, Turn
+from corpus import dense
 from corpus.chunk import body, section
+from corpus.index import Index
 from corpus.language import FOREIGN
 
 if TYPE_CHECKING:
@@ -43,6 +45,11 @@ log = logging.getLogger(__name__)
 FOUND = 20  # passages that an answer is made from
 NEAREST = 3  # articles named when there is no answer
 FOLLOWUPS = 3
+PIECE = re.compile(r"(?:\S+\s*){1,8}")  # of an answer that is there already: each piece costs a screen a redrawing
+AWAY = "Søket er ute av drift akkurat nå; prøv igjen om litt."  # half of the evidence would find the wrong article now and then
+# Questions that are computed at the same time. Thirty at once would each take thirty times as long, and so would turning others
+# away: Python runs one thread at a time, and the one that takes requests is only one of them (eval/LOG.md, 2026-11-26).
+TURNS = 2
 CONFIDENT = 2.0  # log-odds of there being an answer, from which on a question need not be rewritten
 
 
@@ -56,6 +63,7 @@ class Assistant(Library):
         super().__init__(settings)
         self.store = store
         self._memory = Memory(settings.cache)
+        self._turn = threading.Semaphore(TURNS)
         self.chain: Runnable[Ask, AddableDict] = (
             RunnableLambda(self._retrieve, name="retrieve")
             | RunnableGenerator(self._answer, name="answer")
@@ -106,6 +114,8 @@ class Assistant(Library):
                     yield Event("token", {"text": text})
                 for each in part.get("citations", ()):
                     yield Event("citation", each)
+        except dense.Away as error:
+            raise NotReadyError(AWAY) from error
         finally:
             left.set()  # LangChain reads a stream that is closed to its end
         told = {name: value for name, value in whole.items() if name not in ("draft", "stage", "passages")}
@@ -123,15 +133,20 @@ class Assistant(Library):
 
     def search(self, ask: Ask, limit: int = 10) -> list[dict[str, object]]:
         """The best passages for a question, best first, ranked as for asking. Raises QuestionError, NotReadyError."""
+        index = self.index
+        try:
+            found = self._passages(index, read(ask), limit)
+        except dense.Away as error:
+            raise NotReadyError(AWAY) from error
         return [
             {
-                "url": page_url(self.base_url, chunk.path) + (f"#{chunk.heading_id}" if chunk.heading_id else ""),
+                "url": page_url(self._site(index), chunk.path) + (f"#{chunk.heading_id}" if chunk.heading_id else ""),
                 "title": chunk.title,
                 "section": section(chunk),
                 "text": body(chunk),
                 "score": passage.score,
             }
-            for passage in self._passages(read(ask), limit)
+            for passage in found
             for chunk in (passage.chunk,)
         ]
 
@@ -145,35 +160,44 @@ class Assistant(Library):
 
     def _plainly(self, ask: Ask) -> Found:
         """What is found without a model's help; nothing is searched for to greet or to refuse."""
-        question = read(ask)
-        return Found(question) if question.kind in ("greeting", "vague", "refused") else self._found(question, ask.history)
+        question, replier = read(ask), self._open
+        if question.kind in ("greeting", "vague", "refused"):
+            return Found(question, replier=replier)
+        return self._found(question, ask.history, replier)
 
     def _retrieve(self, ask: Ask) -> Found:
-        found = self._plainly(ask)
+        with self._turn:
+            found = self._plainly(ask)
         question = found.question
         unsure = question.kind == "search" and found.ground < CONFIDENT  # one in danger does not wait for a model
         needs_rewriting = unsure and (ask.history or question.language in FOREIGN)
         rewritten = self._writer.rewrite(question, ask.history) if self._writer and needs_rewriting else ""
         if not rewritten:
             return found
-        return max(found, self._found(replace(question, rewritten=rewritten), ask.history), key=lambda each: each.ground)
+        with self._turn:
+            anew = self._found(replace(question, rewritten=rewritten), ask.history, found.replier or self._open)
+        return max(found, anew, key=lambda each: each.ground)
 
-    def _found(self, question: Question, history: tuple[Turn, ...]) -> Found:
+    def _found(self, question: Question, history: tuple[Turn, ...], replier: Replier) -> Found:
         from assistant.retrieve import with_opening
 
-        return Found(question, tuple(with_opening(self.index, self._passages(question, FOUND))), history)
+        passages = with_opening(replier.index, self._passages(replier.index, question, FOUND))
+        return Found(question, tuple(passages), history, replier)
 
-    def _passages(self, question: Question, limit: int) -> list[Passage]:
+    def _passages(self, index: Index, question: Question, limit: int) -> list[Passage]:
         from assistant.retrieve import passages
 
-        return passages(self.index, question.search, limit, question.page, question.role)
+        return passages(index, question.search, limit, question.page, question.role)
 
     def _answer(self, founds: Iterator[Found]) -> Iterator[AddableDict]:
         """What is written as it comes ("draft", "stage"), and the Reply last; no more once the reader has left."""
-        assert self._replier is not None
         left = ensure_config().get("configurable", {}).get("left")
         for found in founds:
-            for part in self._replier.reply(found):
+            parts = (found.replier or self._open).reply(found)
+            if not self._writer:  # else most of the time is the model's
+                with self._turn:
+                    parts = iter(list(parts))
+            for part in parts:
                 yield AddableDict(reply=part) if isinstance(part, Reply) else AddableDict([part])
                 if left and left.is_set():
                     return
@@ -184,13 +208,14 @@ class Assistant(Library):
             if reply is None:
                 yield part
                 continue
-            question = reply.found.question
+            question, index = reply.found.question, (reply.found.replier or self._open).index
             text, used = resolve(reply.draft.text, len(reply.draft.sources))
             sources = [reply.draft.sources[number - 1] for number in used]
-            chunks = pages_at(self.index, (chunk.path for _, chunk in sources))
-            pages = {path: page_text(own, self.base_url) for path, own in chunks.items()}
-            citations = [citation(number, unit, chunk, pages.get(chunk.path)) for number, (unit, chunk) in enumerate(sources, 1)]
-            for piece in re.findall(r"\S+\s*", text):
+            with self._turn:
+                chunks = pages_at(index, (chunk.path for _, chunk in sources))
+                pages = {path: page_text(own, self._site(index)) for path, own in chunks.items()}
+                citations = [citation(number, *source, pages.get(source[1].path)) for number, source in enumerate(sources, 1)]
+            for piece in PIECE.findall(text):
                 yield AddableDict(answer=piece)
             yield AddableDict(
                 id=uuid.uuid4().hex,
@@ -200,24 +225,24 @@ class Assistant(Library):
                 citations=tuple(citations),
                 laws=named_laws(sources),
                 notices=(*private(question), *reply.notices, *notices(sources)),
-                nearest=self._nearest(reply) if reply.outcome == "not_covered" else (),
-                followups=self._followups(reply, citations),
+                nearest=self._nearest(reply, self._site(index)) if reply.outcome == "not_covered" else (),
+                followups=self._followups(reply, index, citations),
                 support=tuple(
                     replace(each, citations=tuple(used.index(number) + 1 for number in each.citations if number in used))
                     for each in reply.support
                 ),
                 model=reply.model,
-                index=self.index.manifest.id,
+                index=index.manifest.id,
                 passages=tuple(passage.chunk.id for passage in reply.found.passages),
             )
 
-    def _nearest(self, reply: Reply) -> tuple[Page, ...]:
+    def _nearest(self, reply: Reply, site: str) -> tuple[Page, ...]:
         titles = {passage.chunk.path: passage.chunk.title for passage in reply.found.passages}
-        return tuple(Page(page_url(self.base_url, path), title) for path, title in list(titles.items())[:NEAREST])
+        return tuple(Page(page_url(site, path), title) for path, title in list(titles.items())[:NEAREST])
 
-    def _followups(self, reply: Reply, citations: Sequence[Citation]) -> tuple[str, ...]:
+    def _followups(self, reply: Reply, index: Index, citations: Sequence[Citation]) -> tuple[str, ...]:
         """Questions that the articles can answer: examples before the talk has begun, then what the cited articles hold too."""
         if reply.outcome in ("greeting", "clarify", "refused"):
             return tuple(phrases.EXAMPLES[:FOLLOWUPS])
-        pages = pages_at(self.index, (chunk.path for _, chunk in reply.draft.sources)).values()
+        pages = pages_at(index, (chunk.path for _, chunk in reply.draft.sources)).values()
         return tuple(dict.fromkeys(followups(pages, {each.section for each in citations})))[:FOLLOWUPS]

@@ -36,12 +36,13 @@ A_TOKEN = 3  # characters of Norwegian that are about a token, for models that d
 STAND = 2 / 3  # share of the sentences that must be borne by their sources
 SAYS = 3  # words of a sentence that says something
 REPEATED, FRESH = 3, 1 / 4  # times that a sentence may not stand in an answer; share of its words that must differ
-MARKER = re.compile(r"\[(\d{1,3})\]")
+MARKER, NUMBER = re.compile(r"\[(\d{1,3})\]"), re.compile(r"\d+")
 # A text in parts of one kind each, so that it reads the same however it is cut; what stands in a marker, and in an address.
 INSIDE = "0123456789,; \t\n\xa0"
 PART = re.compile(rf"[\[【]+|[\]】]+|`+|[()]|[{INSIDE}]+|[^\[【\]】`(){INSIDE}][^\[【\]】`()]*")
 ADDRESS, HELD = re.compile(r"[^\s\[【\]】`()]+"), 200  # characters of either at most
 LURE = re.compile(r"(?<=\])\(|(?<=!)\[|(?<=:/)/")  # makes a link, an image or an address of what stands before it
+ENDS, OPENS = frozenset("([/<>"), frozenset("[【]】`()/<>")  # signs that a lure or a tag needs; those of which anything is made
 BULLET = re.compile(r"\s*(?:[-*•]|\d{1,2}[.)])\s+")
 # What goes from an answer: thoughts, headings, and what is left of tags, images and addresses once they are defused.
 MARKUP = re.compile(
@@ -76,14 +77,18 @@ class Markers:
 
     def feed(self, piece: str) -> str:
         """What can be shown now; the rest is held until it is clear what it is."""
+        if not self._held and OPENS.isdisjoint(piece):  # nearly all that is written
+            self._before, self._last = piece[-1:] or self._before, (self._last + piece)[-2:]
+            return piece
         told = []
-        for part in PART.findall(piece):
+        for part in PART.findall(piece) if len(piece) > 1 else piece:
             first, before, held = part[0], self._before, self._held
             self._before, self._held = first, ""
             if held and len(held) + len(part) <= HELD and (first in INSIDE if held[0] == "[" else ADDRESS.fullmatch(part)):
                 self._held = held + part
                 continue
-            told.append(held and self._settled(held, first))
+            if held:
+                told.append(self._settled(held, first))
             if first == "`":
                 self._code ^= before != "`"
             elif first in "[【]】":
@@ -92,7 +97,7 @@ class Markers:
                 self._held = "("
             elif held[:1] + first != "()":
                 told.append(part)
-        return self._shown("".join(told))
+        return self._shown("".join(told)) if told else ""
 
     def close(self) -> str:
         """What was held at the end."""
@@ -102,12 +107,15 @@ class Markers:
         """What was held, now that it is known what follows: known markers, nothing, or the text that it is."""
         if held[:1] == "(":
             return "" if following == ")" else held
-        numbers = re.findall(r"\d+", held) if following in "]】" else []
+        numbers = NUMBER.findall(held) if following in "]】" else []
         if not numbers or max(map(len, numbers)) > 3:  # "[2019]" is a year
             return held[1:]
         return "".join(f"[{number}]" for number in dict.fromkeys(map(int, numbers)) if 1 <= number <= self._known)
 
     def _shown(self, text: str) -> str:
+        if ENDS.isdisjoint(text):
+            self._last = (self._last + text)[-2:]
+            return text
         shown = LURE.sub(r" \g<0>", self._last + text.replace("<", "‹").replace(">", "›"))[len(self._last) :]
         self._last = (self._last + shown)[-2:]
         return shown

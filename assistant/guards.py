@@ -5,39 +5,39 @@ Knows HTTP; knows nothing of answers. What people ask and who they are is in no 
 """
 
 import asyncio
-import json
 import logging
 import math
 import re
 import time
-import traceback
 import uuid
 from collections.abc import Sequence
-from contextvars import ContextVar
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any, cast
 
 from limits import RateLimitItemPerDay, RateLimitItemPerMinute
-from limits.storage import MemoryStorage
+from limits.errors import ConfigurationError, StorageError
+from limits.storage import MemoryStorage, Storage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from assistant import SettingError
 from assistant.reply import Tally
 from assistant.settings import Settings
-from assistant.wire import TOLD, refused
+from assistant.wire import REQUEST, duration, kib, refused
 
 log = logging.getLogger(__name__)
-REQUEST: ContextVar[str] = ContextVar("request", default="")  # the id of the request that is being answered
 SANE = re.compile(r"[\w.-]{1,64}", re.ASCII)  # an id of a request that is taken over
 API = ("api", "v1", "mcp")  # what other programs ask
 # First parts of the addresses that are served here; the chat has the rest.
 OURS = (*API, "lest", "web", "widget", "widget.js", "metrics")
 MAX_BODY = 64 * 1024  # bytes
-MAX_CHAT_BODY = 1024 * 1024  # bytes; the chat sends its whole conversation, links and all, with every question
+MAX_CHAT_BODY = 128 * 1024  # bytes; a call of the chat's has a question and some choices, but may hold one pasted far too long
 MAX_HEAD = 16 * 1024  # bytes of address and headers
 BODY_SECONDS = 15  # that a request's whole body may take to come
 # What the chat page calls. Gradio brings more that nobody here needs: uploads without a limit, a file server, a proxy.
@@ -57,6 +57,7 @@ CHAT_CSP = (
 # What is counted for a client, each by itself: asking costs time, and a rating room on the disk.
 COUNTED = {"/api/ask": "questions", "/api/search": "questions", "/api/feedback": "ratings"}
 COUNTED |= {"/v1/chat/completions": "questions", "/mcp": "questions"}
+BUSY, ALONE = 2, 10  # seconds: until one asks again of a server with its hands full; that a storage which is away is left alone
 
 
 def unread(status: int) -> Response:
@@ -75,7 +76,7 @@ def around(app: Starlette, settings: Settings, meter: "Meter", tally: Tally) -> 
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,
-        allow_methods=("GET", "POST", "OPTIONS"),
+        allow_methods=("GET", "POST", "OPTIONS"),  # no DELETE: the widget deletes no answers, and no other site's page need
         allow_headers=("Content-Type", "Accept", "Authorization"),
         expose_headers=("Retry-After",),
     )
@@ -123,30 +124,10 @@ class _Watch:
         route = getattr(scope.get("route"), "path", scope["path"] if scope["path"] in COUNTED else "other")
         self.tally.requests.labels(route, status).inc()
         self.tally.seconds.labels(route).observe(seconds)
-        if status in (413, 429):
-            self.tally.limits.labels("size" if status == 413 else "rate").inc()
+        if limit := {413: "size", 429: "rate", 503: scope.get("outcome")}.get(status):
+            self.tally.limits.labels(limit).inc()
         told = {"route": route, "status": status, "ms": round(1000 * seconds, 1), "outcome": scope.get("outcome")}
         log.info("request", extra={"told": told})
-
-
-def log_lines() -> None:
-    """Log in lines of JSON from now on, one for each request too."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Lines())
-    logging.basicConfig(handlers=[handler])
-    logging.getLogger("assistant").setLevel(logging.INFO)
-
-
-class _Lines(logging.Formatter):
-    """A record as a line of JSON. Of an error it has the kind and the place, for its words may be a reader's."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """See Formatter."""
-        kind, _, trace = record.exc_info or (None, None, None)
-        error = {"error": kind.__name__, "where": "".join(traceback.format_tb(trace))} if kind else {}
-        line = {"time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"), "level": record.levelname.lower()}
-        line |= {"message": record.getMessage(), "request": REQUEST.get(), **error}
-        return json.dumps(line | getattr(record, "told", {}), ensure_ascii=False)
 
 
 class _Guard:
@@ -164,7 +145,7 @@ class _Guard:
         if "content-length" in headers and "transfer-encoding" in headers:  # a proxy may end the body at the other of the two
             return await refused(scope, 400, headers={"Connection": "close"})(scope, receive, guarded)
         if len(scope["path"]) + sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEAD:
-            return await refused(scope, 431, _kib(MAX_HEAD))(scope, receive, guarded)
+            return await refused(scope, 431, kib(MAX_HEAD))(scope, receive, guarded)
         if first in SHUT or (first == "gradio_api" and second not in GRADIO):
             return await refused(scope, 404)(scope, receive, guarded)
         if scope["method"] not in ("GET", "HEAD") and self._foreign(headers, self.origins if first in API else ()):
@@ -183,29 +164,37 @@ class _Guard:
 
 
 class Meter:
-    """How many questions, and how many ratings, a client may send a minute and a day."""
+    """How many questions, and how many ratings, a client may send a minute and a day, and how many questions are under way.
+
+    Raises SettingError when nothing understands HMS_LIMITS_URL.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.proxies = [ip_network(each) for each in settings.trusted_proxies]
         self.rates = (RateLimitItemPerMinute(settings.rate), RateLimitItemPerDay(settings.daily))
-        self.limiter = MovingWindowRateLimiter(MemoryStorage())
+        self.own, self.shared, self.alone = MovingWindowRateLimiter(MemoryStorage()), _shared(settings.limits_url), 0.0
+        self.at_once, self.under_way = settings.at_once, 0
 
     def wait(self, counted: str, scope: Scope) -> int:
-        """Seconds until there may be one more; 0 when it may be now, and then it is counted."""
+        """Seconds until there may be one more; 0 when it may be now, and then it is counted, for all servers if they share."""
         whose = (counted, client(scope, self.proxies))
-        for rate in self.rates:
-            if not self.limiter.hit(rate, *whose):
-                return max(1, math.ceil(self.limiter.get_window_stats(rate, *whose).reset_time - time.time()))
-        return 0
+        if self.shared and time.monotonic() >= self.alone:
+            try:
+                return self._hit(self.shared, whose)
+            except StorageError as error:
+                self.alone = time.monotonic() + ALONE
+                log.warning("HMS_LIMITS_URL does not answer, so this server counts clients by itself for %d s: %s", ALONE, error)
+        return self._hit(self.own, whose)
 
-    def refusal(self, scope: Scope) -> str:
-        """What a question in the chat is answered with when it is one too many; else "", and it is counted."""
-        wait = self.wait("questions", scope)
-        return TOLD[429][1].format(detail=_duration(wait)) if wait else ""
+    def _hit(self, limiter: MovingWindowRateLimiter, whose: Sequence[str]) -> int:
+        for rate in self.rates:
+            if not limiter.hit(rate, *whose):
+                return max(1, math.ceil(limiter.get_window_stats(rate, *whose).reset_time - time.time()))
+        return 0
 
 
 class _Limits:
-    """How large a request may be, how long it may take to come, and how many of them a client may send."""
+    """How large a request may be, how long it may take to come, how many a client may send, how many are under way."""
 
     def __init__(self, app: ASGIApp, meter: Meter) -> None:
         self.app, self.meter = app, meter
@@ -217,17 +206,55 @@ class _Limits:
         most = MAX_BODY if _parts(scope)[0] in OURS else MAX_CHAT_BODY
         length = Headers(scope=scope).get("content-length", "")
         if length.isdecimal() and int(length[:12]) > most:
-            return await refused(scope, 413, _kib(most))(scope, receive, send)
+            return await refused(scope, 413, kib(most))(scope, receive, send)
         try:
             body = await asyncio.wait_for(_whole(receive, most), BODY_SECONDS)
         except TimeoutError:
             return await refused(scope, 408, headers={"Connection": "close"})(scope, receive, send)
         if len(body) > most:
-            return await refused(scope, 413, _kib(most))(scope, receive, send)
-        counted = COUNTED.get(scope["path"]) if scope["method"] == "POST" else None
-        if counted and (wait := self.meter.wait(counted, scope)):
-            return await refused(scope, 429, _duration(wait), {"Retry-After": str(wait)})(scope, receive, send)
-        await self.app(scope, _again(body, receive), send)
+            return await refused(scope, 413, kib(most))(scope, receive, send)
+        counted = _counted(scope)
+        asks = counted == "questions"
+        if asks and self.meter.under_way >= self.meter.at_once:
+            scope["outcome"] = "busy"  # for the log and the figures
+            return await refused(scope, 503, duration(BUSY), {"Retry-After": str(BUSY)})(scope, receive, send)
+        self.meter.under_way += asks
+        try:
+            if counted and (wait := await self._wait(counted, scope)):
+                return await refused(scope, 429, duration(wait), {"Retry-After": str(wait)})(scope, receive, send)
+            await self.app(scope, _again(body, receive), send)
+        finally:
+            self.meter.under_way -= asks
+
+    async def _wait(self, counted: str, scope: Scope) -> int:
+        if self.meter.shared:  # elsewhere, and the thread that takes requests waits for nothing
+            return await run_in_threadpool(self.meter.wait, counted, scope)
+        return self.meter.wait(counted, scope)
+
+
+def _shared(url: str) -> MovingWindowRateLimiter | None:
+    """What counts for several servers; raises SettingError when there is nothing that understands the address."""
+    if not url:
+        return None
+    quickly: dict[str, Any] = {}
+    try:
+        if url.startswith("redis"):  # whose own client would try again for seconds, and a reader wait for it
+            from redis.backoff import NoBackoff
+            from redis.retry import Retry
+
+            quickly = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5, "retry": Retry(NoBackoff(), 1)}
+        return MovingWindowRateLimiter(cast(Storage, storage_from_string(url, wrap_exceptions=True, **quickly)))
+    except ImportError:
+        raise SettingError(f"HMS_LIMITS_URL er «{url}», men pakken redis mangler; kjør `pip install redis`.") from None
+    except ConfigurationError as error:
+        raise SettingError(f"HMS_LIMITS_URL er «{url}», men det går ikke ({error}); bruk redis://vert:6379.") from None
+
+
+def _counted(scope: Scope) -> str | None:
+    """As what a request is counted. Who deletes an answer has as many tries as who rates one."""
+    if scope["method"] == "DELETE":
+        return "ratings" if scope["path"].startswith("/api/answers/") else None
+    return COUNTED.get(scope["path"]) if scope["method"] == "POST" else None
 
 
 def client(scope: Scope, proxies: Sequence[IPv4Network | IPv6Network]) -> str:
@@ -271,19 +298,6 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
-
-
-def _duration(seconds: int) -> str:
-    for size, one, several in ((3600, "time", "timer"), (60, "minutt", "minutter")):
-        if seconds > size:
-            return f"{math.ceil(seconds / size)} {several}"
-        if seconds == size:
-            return f"1 {one}"
-    return f"{seconds} sekund{'er' * (seconds > 1)}"
-
-
-def _kib(size: int) -> str:
-    return f"{size // 1024} KiB"
 
 
 def _parts(scope: Scope) -> tuple[str, str]:

@@ -28,11 +28,11 @@ from assistant import HmsError
 from assistant.cite import page_path
 from assistant.guards import GRADIO, SHUT, Meter, client, proxied
 from assistant.question import heading
-from assistant.render import MISSING, as_csv, day, reader_html, rendered, texts
+from assistant.render import MISSING, day, reader_html, rendered, texts
 from assistant.settings import Settings
 from assistant.types import Asked, Complaint, Gap, Insights, Kept, Notice, Page, Rated, Shown, Span
 from assistant.ui import framed
-from assistant.wire import password
+from assistant.wire import as_csv, password
 
 if TYPE_CHECKING:
     from assistant.chat import Assistant

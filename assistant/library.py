@@ -1,13 +1,15 @@
 """What is answered from: the open index and the articles in it, got ready in the background.
 
-Opens the index, and builds it first when there is none. Knows articles and how they come to be searchable; knows nothing of
-questions.
+Opens the index, builds it first when there is none, and takes up each one that is published. Knows articles and how they come to
+be searchable; knows nothing of questions.
 """
 
 import logging
 import re
 import threading
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +22,7 @@ from assistant.types import Page
 from corpus import dense
 from corpus.article import ContentError, repair
 from corpus.chunk import Chunk
-from corpus.index import LAW, Index, IndexFault, current, open_index, read_manifest
+from corpus.index import LAW, Busy, Index, IndexFault, current, open_index, read_manifest
 from corpus.language import in_bokmaal
 from corpus.rules import rules
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from assistant.retrieve import Statutes
 
 log = logging.getLogger(__name__)
+WATCH = 2.0  # seconds between two looks at what is published
+Versions = tuple[Path | None, Path | None]  # the folders of an index of articles and of one of laws
 
 
 class Library:
@@ -38,54 +42,79 @@ class Library:
         self.status = "Starter"
         self.failed = False
         self.tally = Tally()
-        self._index: Index | None = None
+        self._embedder: dense.Embedder | None = None
         self._replier: Replier | None = None
+        self._seen: Versions | None = None  # what was live when it was last opened; None: look again
         self._writer = writer(settings)
         self._loading = threading.Lock()
 
     def start(self) -> None:
-        """Begin to load in the background; `ready`, `status` and `failed` tell how it goes."""
-        threading.Thread(target=self._load_quietly, name="load", daemon=True).start()
+        """Begin to load in the background, and from then on take up what is published; `ready`, `status` and `failed` tell."""
+        threading.Thread(target=self._keep_up, name="load", daemon=True).start()
 
     def load(self) -> None:
-        """Open the index, brought up to date with the content folders first. Raises HmsError."""
+        """Open the live index, the first time brought up to date with the content folders before, and built when there is none.
+        Raises HmsError; what was open goes on answering then."""
         with self._loading:
-            if self._index is not None:
+            if self._replier and self._seen == self._live():
                 return
             try:
                 self.status = "Leser søkeindeksen"
-                embedder = dense.load(self.settings.embedder)
-                self._refresh(embedder)
-                index = open_index(self.settings.index, embedder)
-                index.warm()
-                rules()  # read now, so that the first answer need not wait
-                # Units are compared by the shipped embedder: dozens a question, too many for a slow one.
-                own = dense.load() if self.settings.embedder else embedder
-                self._replier = Replier(index, own, self._open_statutes(embedder), self._writer, self.tally)
-                self._index = index
-                self.status = "Klar"
-            except (IndexFault, ContentError, dense.EmbedderError) as error:
-                self.status, self.failed = str(error), True
+                embedder = self._embedder or dense.load(self.settings.embedder)
+                if self._embedder is None or self._live()[0] is None:  # just started, or somebody removed the index
+                    self._refresh(embedder)
+                self._embedder = embedder
+                self._seen = self._live()
+                self._replier = self._opened(embedder)
+                self.status, self.failed = "Klar", False
+            except (IndexFault, ContentError, dense.EmbedderError, dense.Away) as error:
+                waiting = isinstance(error, Busy | dense.ServerAway)
+                self._seen = None if waiting else self._seen or self._live()
+                # Readers see the status, and the server's address is nothing for them.
+                self.status = "Venter på Chroma-serveren" if isinstance(error, dense.ServerAway) else str(error)
+                self.failed = not waiting and not self.ready
                 raise HmsError(str(error)) from error
+
+    def _live(self) -> Versions:
+        """The versions that are published."""
+        return current(self.settings.index), current(self.settings.index / LAW)
+
+    def _opened(self, embedder: dense.Embedder) -> Replier:
+        """Over the live index, and over that of the laws when there is one; warm. Raises IndexFault, dense.ServerAway."""
+        index = open_index(self.settings.index, embedder, self.settings.chroma_url)
+        index.warm()
+        rules()  # read now, so that the first answer need not wait
+        # Units are compared by the shipped embedder: dozens a question, too many for a slow one.
+        own = dense.load() if self.settings.embedder else embedder
+        return Replier(index, own, self._open_statutes(embedder), self._writer, self.tally)
 
     def _open_statutes(self, embedder: dense.Embedder) -> "Statutes | None":
         """The laws, when they are indexed; answers go on without them when their index cannot be read."""
         from assistant.retrieve import Statutes
 
+        folder = self.settings.index / LAW
         try:
-            return Statutes(open_index(folder, embedder)) if current(folder := self.settings.index / LAW) else None
+            return Statutes(open_index(folder, embedder, self.settings.chroma_url)) if current(folder) else None
         except IndexFault as error:
             log.warning("answers will not quote the law: %s", error)
             return None
 
-    def _load_quietly(self) -> None:
-        try:
-            self.load()
-        except HmsError:
-            pass  # `status` holds the sentence; every question is answered with it
-        except Exception as error:
-            self.status, self.failed = f"Oppstarten stoppet på en uventet feil ({type(error).__name__}); se loggen.", True
-            raise
+    def _keep_up(self) -> None:
+        """What cannot be opened is tried again when something else is published; at once when another process was in the way."""
+        told = ""
+        while True:
+            try:
+                if self._seen is None or self._seen != self._live():
+                    self.load()
+            except HmsError as error:  # `status` holds the sentence; while nothing is open, every question is answered with it
+                if str(error) != told:
+                    log.warning("%s: %s", "still answering from the index that is open" if self.ready else "not ready", error)
+                told = str(error)
+            except Exception as error:
+                self._seen = self._live()
+                self.status, self.failed = f"Oppstarten stoppet på en uventet feil ({type(error).__name__}); se loggen.", True
+                log.exception("the index cannot be opened")
+            time.sleep(WATCH)
 
     def _refresh(self, embedder: dense.Embedder) -> None:
         """Build the index, or bring it up to date; a live one goes on serving when that cannot be done."""
@@ -94,16 +123,18 @@ class Library:
 
         version, settings = current(self.settings.index), self.settings
         if version is None:
-            build(settings.content, settings.index, embedder, settings.base_url, self._progress)
+            build(settings.content, settings.index, embedder, settings.base_url, self._progress, server=settings.chroma_url)
             return
-        live = read_manifest(version)
-        if live.embedder_hash != embedder.hash or not all(content.is_dir() for content in settings.content):
+        was = read_manifest(version)
+        if was.embedder_hash != embedder.hash or not all(content.is_dir() for content in settings.content):
             return  # opening it says what is wrong with it, if anything
         # Questions that were written to passages are kept; new passages get theirs by `python -m corpus build --enrich`.
-        enricher = Enricher(live.enriched) if live.enriched else None
-        base_url = settings.base_url or live.base_url
+        kept = Enricher(was.enriched) if was.enriched else None
+        site = settings.base_url or was.base_url
         try:
-            done = build(settings.content, settings.index, embedder, base_url, self._progress, enricher=enricher)
+            done = build(
+                settings.content, settings.index, embedder, site, self._progress, enricher=kept, server=settings.chroma_url
+            )
             if done.written.missing:
                 log.warning("%d passages have no written questions; build the index with --enrich", done.written.missing)
         except (IndexFault, ContentError) as error:
@@ -115,20 +146,27 @@ class Library:
     @property
     def ready(self) -> bool:
         """Whether questions can be answered."""
-        return self._index is not None
+        return self._replier is not None
 
     @property
     def index(self) -> Index:
-        """The open index; raises NotReadyError before there is one."""
-        if self._index is None:
+        """The open index; raises NotReadyError before there is one. Another may be open the next time."""
+        return self._open.index
+
+    @property
+    def _open(self) -> Replier:
+        if self._replier is None:
             waiting = f"Assistenten er ikke klar ennå ({self.status}); prøv igjen om litt."
             raise NotReadyError(self.status if self.failed else waiting)
-        return self._index
+        return self._replier
 
     @property
     def base_url(self) -> str:
         """The site that citations link to; "" for the app's own reader pages."""
-        return self.settings.base_url or self.index.manifest.base_url
+        return self._site(self.index)
+
+    def _site(self, index: Index) -> str:
+        return self.settings.base_url or index.manifest.base_url
 
     def manifest(self) -> dict[str, object]:
         """What is loaded, in short."""
@@ -145,24 +183,28 @@ class Library:
 
     def page(self, path: str) -> ReaderPage | None:
         """An article for the reader page, or None when there is none at this path. Raises NotReadyError."""
-        article = self.index.article(path)
-        return reader_page(article, self.index.entries) if article else None
+        index = self.index
+        article = index.article(path)
+        return reader_page(article, index.entries) if article else None
 
     def article(self, address: str) -> dict[str, object] | None:
         """An article in Markdown by its path or address, or None when there is none. Raises NotReadyError."""
-        if (found := self.index.article(page_path(address, self.base_url))) is None:
+        index = self.index
+        if (found := index.article(page_path(address, self._site(index)))) is None:
             return None
-        url = page_url(self.base_url, found.path)
+        url = page_url(self._site(index), found.path)
         return {"title": found.title, "url": url, "updated": found.updated, "text": repair(found.body)}
 
     def article_at(self, url: str) -> list[Chunk]:
         """The passages of the article that a link of an answer opens, in order; none for any other address."""
-        path = page_path(url, self.base_url)
-        return self.index.page(path) if path in self.index.entries else []
+        index = self.index
+        path = page_path(url, self._site(index))
+        return index.page(path) if path in index.entries else []
 
     def pages(self) -> list[Page]:
         """Every article. Raises NotReadyError."""
-        return [Page(page_url(self.base_url, entry.path), entry.title) for entry in self.index.manifest.articles]
+        index = self.index
+        return [Page(page_url(self._site(index), entry.path), entry.title) for entry in index.manifest.articles]
 
     def alike(self, questions: Sequence[str], least: float) -> list[list[int]]:
         """Numbers (from 0) of the questions that ask for the same, by groups: two are joined while their mean cosine is `least`
@@ -180,5 +222,6 @@ class Library:
 
     def account(self, number: str) -> tuple[str, list[Chunk]]:
         """The address and the passages of the one article on an account; nothing when there is none, or several."""
-        named = [entry.path for entry in self.index.manifest.articles if re.match(rf"Konto {number}\b", entry.title)]
-        return (page_url(self.base_url, named[0]), self.index.page(named[0])) if len(named) == 1 else ("", [])
+        index = self.index
+        named = [entry.path for entry in index.manifest.articles if re.match(rf"Konto {number}\b", entry.title)]
+        return (page_url(self._site(index), named[0]), index.page(named[0])) if len(named) == 1 else ("", [])

@@ -4,9 +4,7 @@ Knows how an answer looks, in the languages of web/chat.yaml; knows nothing of G
 articles, models and readers wrote is data: it is escaped, or rendered from Markdown and then sanitised.
 """
 
-import csv
 import functools
-import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,9 +25,10 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 from markupsafe import Markup
 
+from assistant import HmsError, NotReadyError, QuestionError
 from assistant.cite import MARKER
 from assistant.extract import Account, Excerpt, Line, accounts, cells, excerpts
-from assistant.question import read, topic
+from assistant.question import MAX_QUESTION, read, topic
 from assistant.types import Answer, Ask, Audience
 from corpus import law
 from corpus.markdown import plain
@@ -44,7 +43,6 @@ ROLES = (EVERYONE, *get_args(Audience))
 REASONS = ("finner ikke sitatet", "mangler kilder", "utdatert", "feil", "annet")  # as they are kept, whatever the page's language
 MISSING = "mangler i artiklene"
 FILES = {"pdf": ("pdf", "application/pdf"), "markdown": ("md", "text/markdown;charset=utf-8")}
-RISKY = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # so begins a formula in a spreadsheet
 LOVDATA = f"{law.SITE}/"
 TAGS = set("a p ul ol li strong em code pre br blockquote h1 h2 h3 table thead tbody tr th td".split())
 
@@ -287,17 +285,6 @@ def file(each: Exchange, kind: str, language: str) -> tuple[str, str, bytes]:
     return f"{name}.{ending}", mime, pdf_file(each, language) if kind == "pdf" else markdown_file(each, language).encode()
 
 
-def as_csv(rows: Iterable[Sequence[object]]) -> bytes:
-    """Rows as spreadsheets in Norway read them; what somebody wrote is never a formula there."""
-    text = io.StringIO()
-    csv.writer(text, delimiter=";").writerows([_cell(value) for value in row] for row in rows)
-    return text.getvalue().encode("utf-8-sig")
-
-
-def _cell(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.lstrip(" \n\u00a0").startswith(RISKY) else value
-
-
 def pdf_file(each: Exchange, language: str) -> bytes:
     """An answer for the archive, as a PDF of A4 pages."""
     from fpdf import FPDF
@@ -332,3 +319,24 @@ def pdf_file(each: Exchange, language: str) -> bytes:
     html = re.sub("<(p|ul|ol)>", r'<\1 line-height="1.35">', html).replace(">\n<", "><")
     paper.write_html(html, tag_styles=styles, font_family="Noto", li_prefix_color=(11, 110, 105))
     return bytes(paper.output())
+
+
+def too_many(seconds: int, language: str) -> str:
+    """That one must wait for so long, "" when one need not."""
+    t = texts(language)
+    size, unit = (1, "seconds") if seconds < 100 else (60, "minutes") if seconds < 6_000 else (3_600, "hours")
+    return t["too_many"].format(wait=t[f"wait_{unit}"].format(max(2, -(-seconds // size)))) if seconds else ""
+
+
+def sentence(error: HmsError, question: str, language: str) -> str:
+    """What went wrong, in the page's language; errors themselves are worded in bokmål."""
+    t = texts(language)
+    match error:
+        case _ if language == "nb":
+            return str(error)
+        case QuestionError(field="question"):
+            return t["too_long"].format(length=len(question), most=MAX_QUESTION) if len(question) > MAX_QUESTION else t["empty"]
+        case NotReadyError():
+            return t["unready"]
+        case _:
+            return t["unexpected"]

@@ -12,7 +12,7 @@ import threading
 import uuid
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -41,11 +41,12 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # b
 
 @dataclass(frozen=True)
 class Found:
-    """A question and its passages, best first; `history` is what was said before."""
+    """A question and its passages, best first; `history` is what was said before, `replier` whose index they are from."""
 
     question: Question
     passages: tuple[Passage, ...] = ()
     history: tuple[Turn, ...] = ()
+    replier: "Replier | None" = field(default=None, repr=False, compare=False)
 
     @property
     def ground(self) -> float:
@@ -94,12 +95,13 @@ class Tally:
 
 
 class Replier:
-    """Replies from an open index. Safe to use from several threads."""
+    """Replies from an open index. Safe to use from several threads. A question keeps to one from start to end, so a published
+    index is taken up by a new one; the old closes with its last question."""
 
     def __init__(
         self, index: Index, embedder: Embedder, statutes: "Statutes | None", writer: "Writer | None", tally: Tally
     ) -> None:
-        self._index = index
+        self.index = index
         self._selector = Selector(embedder, index.lexical)
         self._checker = Checker(embedder, index.lexical)
         self._statutes = statutes
@@ -155,7 +157,7 @@ class Replier:
             outcome, phrase = fixed[question.kind]
             return Reply(found, outcome, Draft(phrase[question.language]))
         picks = extract(question.text, self._selector.picks(question, found.passages)) if found.ground >= 0 else []
-        draft = tell(picks, pages_at(self._index, (pick.chunk.path for pick in picks)))
+        draft = tell(picks, pages_at(self.index, (pick.chunk.path for pick in picks)))
         if question.kind == "acute":
             numbers = phrases.ACUTE[question.language]
             said = corrected(draft.text, draft.sources, question.language)

@@ -7,6 +7,7 @@ Evidence on its own that a unit answers is its closeness to the question under i
 towards what answers of that kind hold: figures, dates, paragraphs, account numbers.
 """
 
+import functools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from assistant.question import Question
 
 READ = 14  # passages that are searched for units
+KEPT = 5_000  # units whose terms are remembered: 10 MB at most
 POSTINGS = 1.0  # what debet and kredit have behind for those who keep no accounts and ask for none (eval/LOG.md, 2026-11-26)
 ASKING = 1.0  # how much the part that asks counts beside the whole question (eval/LOG.md, 2026-11-26)
 FAINT = 1e-4  # of the best passage's share; below that all are alike
@@ -123,6 +125,8 @@ class Selector:
     def __init__(self, embedder: Embedder, lexical: Lexical) -> None:
         self._embedder = embedder
         self._lexical = lexical
+        # Every unit is asked twice, and the units of an article for each question on its matter.
+        self._terms = functools.lru_cache(KEPT)(lambda text: frozenset(lexical.analyzer.terms(text)))
 
     def picks(self, question: "Question", passages: Sequence[Passage]) -> list[Pick]:
         """The units of the best passages that say something, with their scores; in the passages' order."""
@@ -180,8 +184,8 @@ class Selector:
         """What the units hold of the question's words, by themselves and with their headings, and what they add."""
         weights = self._weights(question)
         total = max(sum(weights.values()), 1e-6)
-        own = [frozenset(self._lexical.analyzer.terms(text)) for text in texts]
-        above = {text: frozenset(self._lexical.analyzer.terms(text)) for text in set(headings)}
+        own = [self._terms(text) for text in texts]
+        above = {text: self._terms(text) for text in set(headings)}
 
         def share(terms: frozenset[str]) -> float:
             return sum(weight for term, weight in weights.items() if term in terms) / total
@@ -202,7 +206,7 @@ class Selector:
         what was asked."""
         if unit.text.endswith((":", "?")) or FLUFF.match(unit.text) or QUOTED.fullmatch(unit.text):
             return False
-        return any(term not in asked for term in self._lexical.analyzer.terms(unit.text))
+        return any(term not in asked for term in self._terms(unit.text))
 
 
 def _headings(passage: Passage) -> str:

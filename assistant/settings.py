@@ -76,6 +76,12 @@ def _database(value: str) -> str:
     return value
 
 
+def _storage(value: str) -> str:
+    if value and (not urlsplit(value).scheme or "://" not in value):
+        raise ValueError("en adresse som redis://vert:6379")
+    return value
+
+
 def _number(value: str) -> int:
     if not value.isascii() or not value.isdigit() or int(value) < 1:
         raise ValueError("et heltall større enn 0")
@@ -119,6 +125,7 @@ class Settings:
 
     content: tuple[Path, ...] = _setting((ROOT / "corpus" / "articles",), _folders, "content folders, `:`-separated")
     index: Path = _setting(ROOT / "index", Path, "folder of the search index")
+    chroma_url: str = _setting("", _address, "address of a Chroma server that holds the vectors; empty: they lie with the index")
     base_url: str = _setting("", _address, "site that citations link to; empty: the app's own reader pages")
     embedder: str = _setting("", str, "empty: the shipped one; else any sentence-transformers name or folder")
     model: str = _setting("", _model, "empty: answer without a language model; else `provider:model` as LangChain names it")
@@ -131,6 +138,8 @@ class Settings:
     allowed_origins: tuple[str, ...] = _setting((), _origins, "sites that may embed the widget, `,`-separated")
     rate: int = _setting(30, _number, "questions a minute that one client may ask")
     daily: int = _setting(1000, _number, "questions a day that one client may ask")
+    at_once: int = _setting(32, _number, "questions under way at once; who asks beyond that is told to wait")
+    limits_url: str = _setting("", _storage, "where several servers count clients together, as `redis://host`; empty: each alone")
     trusted_proxies: tuple[str, ...] = _setting(
         (), _networks, "proxies whose X-Forwarded-For tells the client, as addresses or networks, `,`-separated"
     )

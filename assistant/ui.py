@@ -17,6 +17,7 @@ from assistant import render as look
 from assistant.question import MAX_TURN, MAX_TURNS
 from assistant.render import EVERYONE, LANGUAGES, ROLES, Exchange, texts
 from assistant.types import Answer, Ask, Citation, Feedback, Turn
+from assistant.wire import preferred
 
 if TYPE_CHECKING:
     from assistant.chat import Assistant
@@ -35,12 +36,12 @@ NAMES = {"nb": "Bokmål", "nn": "Nynorsk", "en": "English"}
 
 Talk = tuple[Exchange, ...]
 Shown = tuple[Any, ...]  # values of the outputs of an event, in their order
-Refusal = Callable[[Any], str]  # an ASGI scope → why its question is not answered, "" when it is
+Wait = Callable[[str, Any], int]  # what is counted, an ASGI scope → seconds until there may be one more, 0: now
 
 
-def mount(app: Any, assistant: "Assistant", refusal: Refusal) -> Any:
-    """The app with the chat page at `/`; `refusal` is told of every question's request."""
-    return framed(app, build(assistant, refusal), "/", [], (WEB / "chat.js").read_text("utf-8"))
+def mount(app: Any, assistant: "Assistant", wait: Wait) -> Any:
+    """The app with the chat page at `/`; `wait` is told of the request of every question and rating."""
+    return framed(app, build(assistant, wait), "/", [], (WEB / "chat.js").read_text("utf-8"))
 
 
 def framed(app: Any, page: Any, path: str, css: Sequence[str], script: str) -> Any:
@@ -60,16 +61,17 @@ def framed(app: Any, page: Any, path: str, css: Sequence[str], script: str) -> A
         css_paths=[WEB / name for name in ("chat.css", *css)],
         favicon_path=str(WEB / "logo.svg") if path == "/" else None,  # elsewhere Gradio has none of its own
         js=script,
-        head='<meta name="color-scheme" content="light dark"><meta name="robots" content="noindex">',
+        head='<meta name="color-scheme" content="light dark"><meta name="robots" content="noindex">'
+        '<link rel="stylesheet" href="/web/print.css">',
     )
 
 
-def build(assistant: "Assistant", refusal: Refusal) -> Any:
+def build(assistant: "Assistant", wait: Wait) -> Any:
     """The Gradio page."""
     import gradio as gr
 
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
-        _events(assistant, refusal, page, _layout(assistant))
+        _events(assistant, wait, page, _layout(assistant))
     page.state_session_capacity = SESSIONS
     return page.queue(api_open=False, default_concurrency_limit=AT_ONCE)
 
@@ -109,7 +111,7 @@ def _layout(assistant: "Assistant") -> dict[str, Any]:
     return part
 
 
-def _events(assistant: "Assistant", refusal: Refusal, page: Any, part: dict[str, Any]) -> None:
+def _events(assistant: "Assistant", wait: Wait, page: Any, part: dict[str, Any]) -> None:
     """What happens when."""
     import gradio as gr
 
@@ -120,11 +122,13 @@ def _events(assistant: "Assistant", refusal: Refusal, page: Any, part: dict[str,
 
     def answer(question: str, kept: Talk, spoken: str, asker: str, request: gr.Request) -> Iterator[Shown]:
         assert request.request is not None  # Gradio keeps it for what waits in its queue
-        told = refusal(request.request.scope)
+        told = look.too_many(wait("questions", request.request.scope), _one_of(LANGUAGES, spoken))
         yield from converse(assistant, question, kept, spoken, asker, _origin(request), told)
 
-    def act(kept: Talk, spoken: str, event: gr.EventData) -> Shown:
-        return done(assistant, kept, spoken, event._data if isinstance(event._data, dict) else {})
+    def act(kept: Talk, spoken: str, event: gr.EventData, request: gr.Request) -> Shown:
+        assert request.request is not None
+        told, scope = event._data if isinstance(event._data, dict) else {}, request.request.scope
+        return done(assistant, kept, spoken, told, lambda: wait("ratings", scope))
 
     def begin(request: gr.Request) -> Shown:
         spoken = preferred(request.headers.get("accept-language", ""))
@@ -188,7 +192,7 @@ def converse(
                 *_suggest(said.followups),
             )
     except HmsError as error:
-        yield (question, *_failed(str(error), question, language, role))
+        yield (question, *_failed(look.sentence(error, question, language), question, language, role))
     except Exception:  # whoever asks must not be left with "searching" for ever
         log.exception("a question was not answered")
         yield (question, *_failed(texts(language)["unexpected"], question, language, role))
@@ -231,8 +235,11 @@ def _turns(kept: Talk) -> tuple[Turn, ...]:
     return tuple(Turn(turn.role, turn.content[:MAX_TURN]) for turn in turns[-MAX_TURNS:])
 
 
-def done(assistant: "Assistant", kept: Talk, language: str, told: dict[str, Any]) -> Shown:
-    """What follows when a reader presses something in the conversation: the talk, its latest exchange, a file to save."""
+def done(assistant: "Assistant", kept: Talk, language: str, told: dict[str, Any], wait: Callable[[], int] = lambda: 0) -> Shown:
+    """What follows when a reader presses something in the conversation: the talk, its latest exchange, a file to save.
+
+    `wait` counts a rating; seconds until there may be one more, 0 when it may be now.
+    """
     language = _one_of(LANGUAGES, language)
     each = next((one for one in kept if one.answer and one.answer.id == told.get("answer")), None)
     if each is None or each.answer is None:
@@ -242,6 +249,8 @@ def done(assistant: "Assistant", kept: Talk, language: str, told: dict[str, Any]
     feedback = _feedback(each.answer.id, told)
     if feedback is None or each.told or each is not kept[-1]:
         return tuple(_skip(3))
+    if seconds := wait():
+        return (*_skip(2), {"failed": look.too_many(seconds, language)})
     rated = replace(each, told=_kept(assistant, feedback))
     return ((*kept[:-1], rated), _now(rated, language), None)
 
@@ -273,21 +282,6 @@ def _file(each: Exchange, kind: str, language: str) -> dict[str, str]:
     """A file as the page saves it: its name, its type, its bytes in base64."""
     name, mime, data = look.file(each, kind, language)
     return {"name": name, "mime": mime, "data": base64.b64encode(data).decode()}
-
-
-def preferred(accepted: str) -> str:
-    """The page's language for an Accept-Language header: bokmål, nynorsk, else English; bokmål when nothing is said."""
-    for each in accepted.lower().split(","):
-        match each.split(";")[0].strip().split("-")[0]:
-            case "nn":
-                return "nn"
-            case "nb" | "no" | "da" | "sv":
-                return "nb"
-            case "" | "*":
-                continue
-            case _:
-                return "en"
-    return "nb"
 
 
 def _in(language: str, role: str, kept: Talk) -> Shown:

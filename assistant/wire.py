@@ -1,16 +1,27 @@
-"""What is read from a request, and errors and answers as they are told: in our shape and in OpenAI's.
+"""What is read from a request, and answers, errors, files and log lines as they are told: in our shape and in OpenAI's.
 
 Knows JSON and the one shape of an error: one Norwegian sentence in `{"error": {"code", "message", "field"?}}`; stack traces,
 paths and secrets never leave the process. Knows nothing of routes, nor of how an answer comes about.
 """
 
 import base64
+import csv
+import functools
+import gzip
+import hashlib
+import io
 import json
+import logging
+import math
 import re
 import time
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, get_args
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
@@ -19,11 +30,14 @@ from assistant import HmsError, NotReadyError, QuestionError, phrases
 from assistant.question import MAX_TURN, MAX_TURNS
 from assistant.types import Answer, Ask, Audience, Citation, Event, Feedback, Turn
 
+REQUEST: ContextVar[str] = ContextVar("request", default="")  # the id of the request that is being answered
+WEB = Path(__file__).resolve().parent / "web"
 SPOKEN = ("user", "assistant")  # roles whose messages are read
 SOURCES = "**Kilder**"  # above them, in others' chats
 MODEL = "hms-assistenten"  # as OpenAI's clients name it
 KINDS = {429: "rate_limit_error", 500: "server_error", 503: "server_error"}  # of an error, as OpenAI has it
 SAID = {"answer_id": (1, 100), "reason": (0, 200), "comment": (0, 1000)}  # of an answer: how many characters
+RISKY = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # so begins a formula in a spreadsheet
 UNEXPECTED = "Noe gikk galt hos oss; prøv igjen om litt."
 TOLD = {  # HTTP status → code, sentence
     400: ("malformed", "Forespørselen til «{path}» kan ikke leses; se /openapi.json."),
@@ -35,6 +49,7 @@ TOLD = {  # HTTP status → code, sentence
     422: ("invalid_value", "Forespørselen til «{path}» har et felt som mangler eller er feil; se /openapi.json."),
     431: ("too_large", "Adressen og hodefeltene er større enn {detail}; bruk en kortere adresse og færre informasjonskapsler."),
     429: ("too_many", "Det kom mange forespørsler herfra på kort tid; prøv igjen om {detail}."),
+    503: ("busy", "Det er mange som spør akkurat nå; prøv igjen om {detail}."),
 }
 
 
@@ -84,6 +99,42 @@ def refused(scope: Scope, status: int, detail: str = "", headers: Mapping[str, s
     return JSONResponse(Fault(status, code, sentence.format(**told)).told(scope["path"]), status, headers=headers)
 
 
+def duration(seconds: int) -> str:
+    """How long to wait, as people say it."""
+    for size, one, several in ((3600, "time", "timer"), (60, "minutt", "minutter")):
+        if seconds > size:
+            return f"{math.ceil(seconds / size)} {several}"
+        if seconds == size:
+            return f"1 {one}"
+    return f"{seconds} sekund{'er' * (seconds > 1)}"
+
+
+def kib(size: int) -> str:
+    """How large something may be."""
+    return f"{size // 1024} KiB"
+
+
+def file(request: Request, name: str, kind: str) -> Response:
+    """A file of web/, or that it is what the browser has already. Raises HTTPException when there is none of this name."""
+    if (packed := _packed().get(name)) is None:
+        raise HTTPException(404)
+    plain, small, tag = packed
+    headers = {"Cache-Control": "max-age=3600", "ETag": tag, "Vary": "Accept-Encoding"}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    zipped = "gzip" in request.headers.get("accept-encoding", "")
+    headers |= {"Content-Encoding": "gzip"} if zipped else {}
+    return Response(small if zipped else plain, media_type=kind, headers=headers)
+
+
+@functools.cache
+def _packed() -> dict[str, tuple[bytes, bytes, str]]:
+    """The files of web/, read once: the bytes, the same compressed, and a tag of them."""
+    read = {each.name: each.read_bytes() for each in WEB.iterdir() if each.is_file()}
+    tags = {name: f'W/"{hashlib.sha256(data).hexdigest()[:16]}"' for name, data in read.items()}
+    return {name: (data, gzip.compress(data, mtime=0), tags[name]) for name, data in read.items()}
+
+
 async def json_fields(request: Request) -> dict[str, Any]:
     """The JSON object of a request's body."""
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
@@ -124,6 +175,15 @@ def _text(given: dict[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise Fault(422, "invalid_value", f"Feltet «{name}» mangler eller er ikke tekst; skriv spørsmålet der.", name)
     return value
+
+
+def limited(given: dict[str, Any], most: int) -> int:
+    """How many are asked for: `limit`, 10 when nothing is said."""
+    limit = given.get("limit", 10)
+    limit = int(limit) if isinstance(limit, float) and limit.is_integer() else limit  # as JSON has whole numbers
+    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= most:
+        raise Fault(422, "invalid_value", f"«limit» er {short(limit)}, men må være et heltall fra 1 til {most}.", "limit")
+    return limit
 
 
 def rating(given: dict[str, Any]) -> Feedback:
@@ -220,3 +280,49 @@ def password(authorization: str) -> bytes | None:
         return base64.b64decode(told, validate=True).partition(b":")[2] if kind.lower() == "basic" else None
     except ValueError:
         return b""
+
+
+def preferred(accepted: str) -> str:
+    """The page's language for an Accept-Language header: bokmål, nynorsk, else English; bokmål when nothing is said."""
+    for each in accepted.lower().split(","):
+        match each.split(";")[0].strip().split("-")[0]:
+            case "nn":
+                return "nn"
+            case "nb" | "no" | "da" | "sv":
+                return "nb"
+            case "" | "*":
+                continue
+            case _:
+                return "en"
+    return "nb"
+
+
+def as_csv(rows: Iterable[Sequence[object]]) -> bytes:
+    """Rows as spreadsheets in Norway read them; what somebody wrote is never a formula there."""
+    text = io.StringIO()
+    csv.writer(text, delimiter=";").writerows([_cell(value) for value in row] for row in rows)
+    return text.getvalue().encode("utf-8-sig")
+
+
+def _cell(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.lstrip(" \n\u00a0").startswith(RISKY) else value
+
+
+def log_lines() -> None:
+    """Log in lines of JSON from now on, one for each request too."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Lines())
+    logging.basicConfig(handlers=[handler])
+    logging.getLogger("assistant").setLevel(logging.INFO)
+
+
+class _Lines(logging.Formatter):
+    """A record as a line of JSON. Of an error it has the kind and the place, for its words may be a reader's."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See Formatter."""
+        kind, _, trace = record.exc_info or (None, None, None)
+        error = {"error": kind.__name__, "where": "".join(traceback.format_tb(trace))} if kind else {}
+        line = {"time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"), "level": record.levelname.lower()}
+        line |= {"message": record.getMessage(), "request": REQUEST.get(), **error}
+        return json.dumps(line | getattr(record, "told", {}), ensure_ascii=False)

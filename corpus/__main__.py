@@ -1,4 +1,4 @@
-"""The command line of the corpus: build · check · train."""
+"""The command line of the corpus: build · rollback · check · train."""
 
 import argparse
 import os
@@ -17,7 +17,7 @@ from corpus.article import Article, ContentError, read_contents
 from corpus.build import Reader, build
 from corpus.chunk import read_statutes
 from corpus.enrich import FAULTS, SECONDS, TOKENS, Enricher, Fault, ModelError, chat_model
-from corpus.index import LAW, IndexFault
+from corpus.index import LAW, IndexFault, rollback
 
 HERE = Path(__file__).resolve().parent
 
@@ -34,6 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     index.add_argument("--law", type=Path, metavar="DIR", help="Lovdata's public XML: law text beside the answers")
     index.add_argument("--enrich", action="store_true", help="let HMS_MODEL write questions to each section, to be found by")
     index.set_defaults(run=_build)
+    back = commands.add_parser("rollback", help="serve the index before the last one again")
+    back.add_argument("--index", type=Path, default=index.get_default("index"))
+    back.set_defaults(run=_rollback)
     checker = commands.add_parser("check", help="what should be mended in the articles")
     checker.add_argument("content", type=Path, metavar="CONTENT_DIR")
     checker.add_argument("--html", type=Path, metavar="FILE", help="a page to read and to mend by")
@@ -50,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
-    except (ContentError, IndexFault, ModelError, dense.EmbedderError) as error:
+    except (ContentError, IndexFault, ModelError, dense.EmbedderError, dense.Away) as error:
         print(error, file=sys.stderr)
         return 1
 
@@ -80,7 +83,8 @@ def _built(
     """Build one index, and say what was done."""
     begun = time.perf_counter()
     with _Bar() as bar:
-        summary = build(contents, folder, embedder, base_url, bar.show, read, enricher)
+        server = os.environ.get("HMS_CHROMA_URL", "").rstrip("/")
+        summary = build(contents, folder, embedder, base_url, bar.show, read, enricher, server)
     manifest, written = summary.manifest, summary.written
     for each in manifest.rejected:
         print(f"avvist  {each.file}: {each.reason}")
@@ -93,6 +97,11 @@ def _built(
     if written.fault:
         print(f"{FAULTS[written.fault]}; kjør kommandoen igjen for de avsnittene som er uten spørsmål.", file=sys.stderr)
     print(f"Indeks {manifest.id} {'er tatt i bruk' if summary.rebuilt else 'var à jour'} i {folder}")
+
+
+def _rollback(options: argparse.Namespace) -> int:
+    print(f"Indeks {rollback(options.index)} er tatt i bruk i {options.index}")
+    return 0
 
 
 def _check(options: argparse.Namespace) -> int:

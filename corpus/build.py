@@ -19,7 +19,6 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,26 +27,29 @@ from filelock import FileLock, Timeout
 
 from corpus import dense
 from corpus.article import Article, Rejected, read_contents
-from corpus.chunk import Chunk, chunks, full_text, to_json
+from corpus.chunk import Chunk, chunks, full_text, searched_text, to_json, weighted_text
 from corpus.enrich import FILE, Enricher, Written
 from corpus.index import (
-    BESIDE,
     BESIDE_VECTORS,
+    Busy,
     Entry,
     Index,
     IndexFault,
     Lexical,
     Manifest,
     beside_vectors,
+    chunker,
     current,
     open_index,
     open_version,
+    publish,
 )
 from corpus.language import Analyzer, vocabulary, words
 from corpus.markdown import blocks
 
 T = TypeVar("T")
 WORDS = "words.npz"  # of a version: every passage as numbered words, so that an unchanged one is not read again
+SAME = ("rejected", "content", "base_url", "enriched")  # of a manifest, besides the articles, when nothing is to be built
 NEARLY_FULL = 2_000_000  # bytes; a build that fails with less left failed for that
 Progress = Callable[[str, int, int], None]  # stage in Norwegian, done, of how many
 Reader = Callable[[Sequence[Path]], Iterator[Article | Rejected]]
@@ -73,15 +75,19 @@ def build(
     progress: Progress = lambda *_: None,
     read: Reader = read_contents,
     enricher: Enricher | None = None,
+    server: str = "",
 ) -> Summary:
     """Bring the index in `folder` up to date with the content folders; only changed articles are read and embedded again.
 
     With an `enricher` every passage is found by the questions written to it too; without one the index holds none.
-    Raises IndexFault when another process is building, when the disk is full, or when no article could be indexed; ContentError
-    for a content folder that cannot be used.
+    With a `server` the vectors go to the Chroma server of that address. Raises Busy when another process is building, IndexFault
+    when the disk is full or no article could be indexed, ContentError for a content folder that cannot be used, and
+    dense.ServerAway. Whatever happens, the live version goes on serving.
     """
     with _writer(folder), _rarely_collected():
-        _sweep(folder)
+        if server:
+            dense.reach(server)  # before all is read for nothing
+        _sweep(folder, server)
         found = list(_counted(read(contents), "Leser artikler", progress))
         articles = sorted((each for each in found if isinstance(each, Article)), key=lambda article: article.path)
         rejected = tuple(each for each in found if isinstance(each, Rejected))
@@ -91,7 +97,7 @@ def build(
         target = Manifest(
             id=f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            chunker=_chunker(),
+            chunker=chunker(),
             embedder=embedder.name,
             embedder_hash=embedder.hash,
             dimensions=embedder.dimensions,
@@ -101,17 +107,7 @@ def build(
             rejected=rejected,
             enriched=enricher.name if enricher else "",
         )
-        return _update(folder, target, articles, embedder, enricher, progress)
-
-
-def _chunker() -> str:
-    """What decides how an article becomes chunks, terms and vectors: a digest of the code that does it, so that nobody has to
-    count versions."""
-    digest = sha256()
-    for name in ("article", "markdown", "chunk", "language", "index", "dense"):
-        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
-    digest.update(BESIDE.read_bytes())
-    return digest.hexdigest()[:8]
+        return _update(folder, target, articles, embedder, enricher, progress, server)
 
 
 def _update(
@@ -121,26 +117,24 @@ def _update(
     embedder: dense.Embedder,
     enricher: Enricher | None,
     progress: Progress,
+    server: str,
 ) -> Summary:
     """Write, verify and swap in the version that `target` describes, unless the live one already is it."""
-    live, read = _reusable(folder, target, embedder)
+    live, read = _reusable(folder, target, embedder, server)
     try:
         changed, written = _changed(articles, live, enricher, folder / FILE, progress)
         removed = len(live.entries.keys() - {article.path for article in articles}) if live else 0
-        if live and not changed and not removed and _same(live.manifest, target):
+        if live and not changed and not removed and all(getattr(live.manifest, name) == getattr(target, name) for name in SAME):
             return Summary(live.manifest, 0, 0, False, written)
-        with _new_version(folder, target.id) as place:
-            manifest = _write(place, target, articles, (changed, written), (live, read), embedder, progress)
+        with _new_version(folder, target.id, server) as place:
+            vectors = _copied(place, target.id, live, server)
+            manifest = _write(place, vectors, target, articles, (changed, written), (live, read), embedder, progress)
             progress("Kontrollerer indeksen", 0, 1)
-            open_version(place, manifest, embedder).vectors.close()
+            open_version(place, manifest, embedder, server).vectors.close()
     finally:
         if live:
             live.vectors.close()
     return Summary(manifest, len(changed), removed, True, written)
-
-
-def _same(live: Manifest, target: Manifest) -> bool:
-    return all(getattr(live, name) == getattr(target, name) for name in ("rejected", "content", "base_url", "enriched"))
 
 
 def _changed(
@@ -159,10 +153,10 @@ def _changed(
     return pages | {path: page for path, page in kept.items() if digests[path] != entries[path].questions}, written
 
 
-def _reusable(folder: Path, target: Manifest, embedder: dense.Embedder) -> "tuple[Index | None, _Words]":
+def _reusable(folder: Path, target: Manifest, embedder: dense.Embedder, server: str) -> "tuple[Index | None, _Words]":
     """The live index and its words, if they can be taken over; a damaged one cannot."""
     try:
-        live = open_index(folder, embedder)
+        live = open_index(folder, embedder, server)
     except IndexFault:
         return None, _Words()
     with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile):
@@ -172,8 +166,19 @@ def _reusable(folder: Path, target: Manifest, embedder: dense.Embedder) -> "tupl
     return None, _Words()
 
 
+def _copied(place: Path, name: str, live: Index | None, server: str) -> dense.Vectors:
+    """The vectors to begin a version with: those of the live one, in a collection of the version's own."""
+    if live and not server:
+        shutil.copytree(live.folder / "chroma", place / "chroma")
+    vectors = dense.vectors_of(place, name, server, create=True)
+    if live and server:
+        vectors.add_all(live.vectors)
+    return vectors
+
+
 def _write(
     place: Path,
+    vectors: dense.Vectors,
     target: Manifest,
     articles: Sequence[Article],
     fresh: tuple[Mapping[str, Sequence[Chunk]], Written],
@@ -183,9 +188,6 @@ def _write(
 ) -> Manifest:
     """All files of a version in `place`; chunks, words and vectors of unchanged articles come from the live one."""
     (changed, written), (live, read) = fresh, taken_over
-    if live:
-        shutil.copytree(live.folder / "chroma", place / "chroma")
-    vectors = dense.Vectors(place / "chroma")
     old = {path: [f"{path}#{number}" for number in range(entry.chunks)] for path, entry in live.entries.items()} if live else {}
     documents: list[np.ndarray] = []
     lines: list[bytes] = []
@@ -200,7 +202,7 @@ def _write(
         else:
             own = changed[article.path]
             questions = written.digest(chunk.id for chunk in own)
-            documents += [read.numbered(_weighted_text(chunk, written)) for chunk in own]
+            documents += [read.numbered(weighted_text(chunk, written.of(chunk.id))) for chunk in own]
             lines += [f"{to_json(chunk)}\n".encode() for chunk in own]
         length = len(lines) - before
         entries.append(Entry(article.path, article.title, article.file, article.hash, article.updated, length, questions))
@@ -208,12 +210,15 @@ def _write(
     new = [chunk for page in changed.values() for chunk in page]
     for start in _counted(range(0, len(new), dense.BATCH), "Lager vektorer", progress):
         part = new[start : start + dense.BATCH]
-        vectors.add([chunk.id for chunk in part], embedder.documents([_text(chunk, written) for chunk in part]))
+        texts = [searched_text(chunk, written.of(chunk.id)) for chunk in part]
+        vectors.add([chunk.id for chunk in part], embedder.documents(texts))
     vectors.close()
     progress("Lager ordindeksen", 0, 1)
     _write_words(place, read.names, documents)
     (place / "chunks.jsonl").write_bytes(b"".join(lines))
-    (place / "articles.jsonl").write_text("".join(_line(article) for article in articles), "utf-8")
+    (place / "articles.jsonl").write_text(
+        "".join(f"{json.dumps(vars(each), ensure_ascii=False)}\n" for each in articles), "utf-8"
+    )
     if live:
         shutil.copy(live.folder / BESIDE_VECTORS, place / BESIDE_VECTORS)
     else:  # of an index of laws nobody asks what it leaves open
@@ -223,16 +228,6 @@ def _write(
     manifest = replace(target, articles=tuple(entries), chunks=len(lines))
     (place / "manifest.json").write_text(json.dumps(asdict(manifest), ensure_ascii=False, indent=1), "utf-8")
     return manifest
-
-
-def _text(chunk: Chunk, written: Written) -> str:
-    """What the embedder reads of a chunk: its own text, and the questions written to it."""
-    return "\n".join((full_text(chunk), *written.questions.get(chunk.id, ())))
-
-
-def _weighted_text(chunk: Chunk, written: Written) -> str:
-    """What BM25 reads of a chunk. Title and headings count twice: they say what the passage is about."""
-    return f"{_text(chunk, written)} {chunk.title} {' '.join(chunk.headings)}"
 
 
 class _Words:
@@ -275,10 +270,6 @@ def _write_words(place: Path, names: Sequence[str], documents: Sequence[np.ndarr
     (place / "vocabulary.json").write_text(json.dumps(known, ensure_ascii=False), "utf-8")
 
 
-def _line(article: Article) -> str:
-    return json.dumps(vars(article), ensure_ascii=False) + "\n"
-
-
 def _counted(things: Iterable[T], stage: str, progress: Progress) -> Iterator[T]:
     """The things, with progress told for each."""
     total = len(things) if isinstance(things, Sequence) else 0
@@ -300,7 +291,7 @@ def _writer(folder: Path) -> Iterator[None]:
             yield
     except Timeout:
         who = json.loads(holder.read_text("utf-8"))
-        raise IndexFault(
+        raise Busy(
             f"Søkeindeksen i {folder} bygges allerede av prosess {who['pid']} på {who['host']} (siden {who['since']}); "
             "vent til den er ferdig."
         ) from None
@@ -320,14 +311,22 @@ def _rarely_collected() -> Iterator[None]:
         gc.set_threshold(*pace)
 
 
-def _sweep(folder: Path) -> None:
+def _sweep(folder: Path, server: str) -> None:
     """Remove what a killed build left behind."""
     for leftover in folder.glob("versions/.*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+        _remove(leftover, server)
+
+
+def _remove(version: Path, server: str) -> None:
+    """Remove a version, finished or not: its collection first, since a folder without one can be removed later, but nobody would
+    know of a collection without a folder."""
+    if server:
+        dense.forget(server, version.name.lstrip("."))
+    shutil.rmtree(version, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _new_version(folder: Path, name: str) -> Iterator[Path]:
+def _new_version(folder: Path, name: str, server: str) -> Iterator[Path]:
     """A folder to build in, that becomes the live version when all goes well and vanishes when not."""
     place = folder / "versions" / f".{name}"
     place.mkdir(parents=True)
@@ -335,16 +334,15 @@ def _new_version(folder: Path, name: str) -> Iterator[Path]:
         yield place
         before = current(folder)
         place.rename(folder / "versions" / name)
-        pointer = folder / ".CURRENT"
-        pointer.write_text(name, "utf-8")
-        pointer.replace(folder / "CURRENT")
+        publish(folder, name)
     except Exception as error:
         # Chroma, sqlite and numpy each say it in their own way; what is left tells.
         full = getattr(error, "errno", 0) == errno.ENOSPC or shutil.disk_usage(folder).free < NEARLY_FULL
-        shutil.rmtree(place, ignore_errors=True)
+        with contextlib.suppress(dense.ServerAway):  # then the next build removes it
+            _remove(place, server)
         if full:
             raise IndexFault(f"Disken med {folder} ble full under byggingen; frigjør plass og bygg på nytt.") from error
         raise
     for version in (folder / "versions").iterdir():
         if version.name not in (name, before.name if before else name):
-            shutil.rmtree(version, ignore_errors=True)
+            _remove(version, server)

@@ -139,6 +139,16 @@ def full_text(chunk: Chunk) -> str:
     return "\n".join((chunk.title, *chunk.headings, body(chunk)))
 
 
+def searched_text(chunk: Chunk, questions: Sequence[str]) -> str:
+    """What the embedder reads of a chunk: its own text, and the questions written to it."""
+    return "\n".join((full_text(chunk), *questions))
+
+
+def weighted_text(chunk: Chunk, questions: Sequence[str]) -> str:
+    """What BM25 reads of a chunk. Title and headings count twice: they say what the passage is about."""
+    return f"{searched_text(chunk, questions)} {chunk.title} {' '.join(chunk.headings)}"
+
+
 def to_json(chunk: Chunk) -> str:
     """One line of JSON."""
     return json.dumps(chunk, default=vars, ensure_ascii=False)

@@ -4,16 +4,24 @@ Knows texts, ids and vectors of unit length; knows nothing of articles. A static
 as just that: sentence-transformers costs seconds and 400 MB to import, and gives the same numbers (see tests/test_dense.py).
 """
 
+import contextlib
+import functools
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import logging
+import socket
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import numpy as np
 
+log = logging.getLogger(__name__)
 SHIPPED = Path(__file__).resolve().parent / "model"
 BATCH = 2_000  # vectors a write; Chroma takes at most 5,461
+SERVER_BATCH, SERVER_SECONDS = 500, 20  # vectors a request to a Chroma server, and how long it may take; one at most, mostly
 
 
 class Embedder(Protocol):
@@ -126,36 +134,147 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return np.asarray(vectors / lengths, dtype=np.float32)
 
 
+class Away(Exception):
+    """The vectors cannot be asked any more. One Norwegian sentence."""
+
+
+class ServerAway(Away):
+    """The Chroma server does not answer, or not with what was stored there. One Norwegian sentence."""
+
+
 class Vectors:
-    """An embedded Chroma collection in a folder of its own; cosine space. One process may write to a folder."""
+    """A Chroma collection, cosine space: embedded in a folder of its own, to which one process may write, or on a server.
 
-    def __init__(self, folder: Path) -> None:
-        import chromadb
-        from chromadb.config import Settings
+    Closed when it is let go of, so that whoever asks it last need not know. Every method may raise Away (a server ServerAway).
+    """
 
-        self._client: Any = chromadb.PersistentClient(str(folder), Settings(anonymized_telemetry=False))
-        self._collection = self._client.get_or_create_collection("passages", configuration={"hnsw": GRAPH})
+    def __init__(self, place: Path | str, name: str = "passages", create: bool = False) -> None:
+        """`place` is a folder or a server's address; raises what Chroma does when there is no such collection to open."""
+        from chromadb.errors import NotFoundError
+
+        self._place = place
+        self._server = place if isinstance(place, str) else ""
+        self._batch = SERVER_BATCH if self._server else BATCH
+        self._away: bool | None = None  # None while it is being opened, when whoever opens it tells
+        with self._reached(passing=NotFoundError):
+            self._client = _client(place)
+            if not self._server:
+                self._closing = weakref.finalize(self, self._client.close)
+            if create:
+                self._client.get_or_create_collection(name, configuration={"hnsw": GRAPH}, embedding_function=None)
+            self._collection = self._client.get_collection(name, embedding_function=None)
 
     def add(self, ids: Sequence[str], vectors: np.ndarray) -> None:
         """Write vectors under their ids; an id already there gets the new vector."""
-        for start in range(0, len(ids), BATCH):
-            part = slice(start, start + BATCH)
-            self._collection.upsert(ids=list(ids[part]), embeddings=vectors[part])
+        for start in range(0, len(ids), self._batch):
+            part = slice(start, start + self._batch)
+            with self._reached():
+                self._collection.upsert(ids=list(ids[part]), embeddings=vectors[part])
+
+    def add_all(self, other: "Vectors") -> None:
+        """Write all that another collection holds."""
+        for start in range(0, other.count(), self._batch):
+            with other._reached():
+                found = other._collection.get(limit=self._batch, offset=start, include=["embeddings"])
+            self.add(found["ids"], found["embeddings"])
 
     def remove(self, ids: Sequence[str]) -> None:
         """Forget these ids."""
-        for start in range(0, len(ids), BATCH):
-            self._collection.delete(ids=list(ids[start : start + BATCH]))
+        for start in range(0, len(ids), self._batch):
+            with self._reached():
+                self._collection.delete(ids=list(ids[start : start + self._batch]))
+
+    def drop(self, name: str) -> None:
+        """Remove the collection, whose name this is; nothing else may be asked of it then."""
+        with self._reached():
+            self._client.delete_collection(name)
 
     def nearest(self, vector: np.ndarray, limit: int) -> list[tuple[str, float]]:
         """The ids nearest to a vector of shape (dimensions,), best first, with their cosine similarity."""
-        found: Any = self._collection.query(query_embeddings=[vector], n_results=limit, include=["distances"])
+        with self._reached():
+            found: Any = self._collection.query(query_embeddings=[vector], n_results=limit, include=["distances"])
         return [(key, 1.0 - distance) for key, distance in zip(found["ids"][0], found["distances"][0], strict=True)]
 
     def count(self) -> int:
         """Number of vectors."""
-        return int(self._collection.count())
+        with self._reached():
+            return int(self._collection.count())
 
     def close(self) -> None:
         """Release the folder, so that it can be moved or deleted."""
-        self._client.close()
+        if not self._server:
+            self._closing()
+
+    @contextlib.contextmanager
+    def _reached(self, passing: type[Exception] | tuple[()] = ()) -> Iterator[None]:
+        """Around each call: what goes wrong is Away, told in the log when it begins and when it is over."""
+        try:
+            yield
+        except passing:
+            raise
+        except Exception as error:  # httpx, orjson and Chroma each have errors of their own for a server that is not there
+            if not self._server and self._away is None:
+                raise
+            told = _told(self._server, error) if self._server else Away(f"Vektorene i {self._place} kan ikke nås ({error}).")
+            if self._away is False:
+                log.warning(told)
+            self._away = True
+            raise told from error
+        if self._away:
+            log.warning("%s answers again", self._place)
+        self._away = False
+
+
+def vectors_of(version: Path, name: str, server: str, create: bool = False) -> Vectors:
+    """The vectors of the version `name`, whose files lie in the folder `version`; on a server when one is given."""
+    return Vectors(server, collection(name), create) if server else Vectors(version / "chroma", create=create)
+
+
+def collection(name: str) -> str:
+    """What the vectors of the version `name` are called on a Chroma server."""
+    return f"hms-{name}"
+
+
+def _told(server: str, error: Exception) -> ServerAway:
+    return ServerAway(f"HMS_CHROMA_URL er «{server}», men Chroma-serveren svarer ikke som den skal ({error}); start den.")
+
+
+def reach(server: str) -> None:
+    """Raises ServerAway when a server does not answer."""
+    try:
+        _server(server).heartbeat()
+    except Exception as error:  # as in Vectors
+        raise _told(server, error) from error
+
+
+def forget(server: str, name: str) -> None:
+    """Remove the vectors of the version `name` from a server, if they are there. Raises ServerAway."""
+    from chromadb.errors import NotFoundError
+
+    with contextlib.suppress(NotFoundError):
+        Vectors(server, collection(name)).drop(collection(name))
+
+
+def _client(place: Path | str) -> Any:
+    import chromadb
+
+    return _server(place) if isinstance(place, str) else chromadb.PersistentClient(str(place), _chroma_settings())
+
+
+@functools.cache
+def _server(address: str) -> Any:
+    """The one client of a server: Chroma's keeps what it needs to reach one until the process ends, closed or not."""
+    import chromadb
+
+    parts = urlsplit(address)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    socket.create_connection((parts.hostname or "", port), SERVER_SECONDS).close()  # a client for nobody would leave as much
+    client: Any = chromadb.HttpClient(address, settings=_chroma_settings())
+    client._server._session.timeout = SERVER_SECONDS  # there is no other way to say it, and without it waits for ever
+    return client
+
+
+def _chroma_settings() -> Any:
+    from chromadb.config import Settings
+
+    return Settings(anonymized_telemetry=False)

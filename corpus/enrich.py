@@ -132,9 +132,13 @@ class Written:
     missing: int
     fault: str = ""
 
+    def of(self, section: str) -> tuple[str, ...]:
+        """The questions of a section, none when it has none."""
+        return self.questions.get(section, ())
+
     def digest(self, sections: Iterable[str]) -> str:
         """Which questions some sections have, in short; "" when they have none."""
-        own = [self.questions.get(section, ()) for section in sections]
+        own = [self.of(section) for section in sections]
         return sha256(json.dumps(own).encode()).hexdigest()[:16] if any(own) else ""
 
 

@@ -2,7 +2,7 @@
 
     <folder>/CURRENT                the id of the live version
     <folder>/versions/<id>/         manifest.json  chunks.jsonl  articles.jsonl  vocabulary.json  words.npz
-                                    beside.npy  lexical/  chroma/
+                                    beside.npy  lexical/  chroma/ (not with a Chroma server: there the collection hms-<id>)
 
 Knows how an index lies on disk and what makes it whole; knows nothing of questions. Versions are written by `corpus.build`;
 nothing under a finished version is ever changed.
@@ -23,6 +23,7 @@ import functools
 import json
 import mmap
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from corpus import dense
@@ -109,6 +110,10 @@ class IndexFault(Exception):
     """The index is missing, damaged, locked, or made by another embedder. One Norwegian sentence."""
 
 
+class Busy(IndexFault):
+    """Another process is building; waiting helps."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """An article in the manifest. `chunks` is how many it has; they stand together in chunks.jsonl. `questions` is a digest of
@@ -163,8 +168,9 @@ class Index:
         self.pages = np.repeat(np.arange(len(self.manifest.articles)), [entry.chunks for entry in self.manifest.articles])
         self.rows = {key: row for row, key in enumerate(self.ids)}
         self.entries = {entry.path: entry for entry in self.manifest.articles}
-        self._chunk = functools.lru_cache(KEPT)(lambda row: from_json(self._lines[row]))
-        self._vector = functools.lru_cache(KEPT)(lambda text: self.embedder.queries([text])[0])
+        lines, embedder = self._lines, self.embedder  # caches that held `self` would keep a replaced index in memory
+        self._chunk = functools.lru_cache(KEPT)(lambda row: from_json(lines[row]))
+        self._vector = functools.lru_cache(KEPT)(lambda text: embedder.queries([text])[0])
 
     def chunk(self, row: int) -> Chunk:
         """The chunk of a row."""
@@ -248,11 +254,38 @@ def beside_vectors(embedder: dense.Embedder) -> np.ndarray:
     return embedder.queries(texts) if texts else np.zeros((0, embedder.dimensions), dtype=np.float32)
 
 
+def chunker() -> str:
+    """What decides how an article becomes chunks, terms and vectors: a digest of the code that does it, so that nobody has to
+    count versions."""
+    digest = sha256()
+    for name in ("article", "markdown", "chunk", "language", "index", "dense"):
+        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    digest.update(BESIDE.read_bytes())
+    return digest.hexdigest()[:8]
+
+
 def current(folder: Path) -> Path | None:
     """The folder of the live version, or None when there is no index yet."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         return folder / "versions" / (folder / "CURRENT").read_text("utf-8").strip()
     return None
+
+
+def publish(folder: Path, name: str) -> None:
+    """Make a version the live one, by one rename."""
+    pointer = folder / ".CURRENT"
+    pointer.write_text(name, "utf-8")
+    pointer.replace(folder / "CURRENT")
+
+
+def rollback(folder: Path) -> str:
+    """Make the other version that is kept the live one, and tell its name; raises IndexFault when there is none."""
+    live = current(folder)
+    others = sorted(path.name for path in folder.glob("versions/[!.]*") if path != live)
+    if live is None or not others:
+        raise IndexFault(f"Det er ingen annen utgave av søkeindeksen i {folder} å gå tilbake til; bygg en ny.")
+    publish(folder, others[-1])
+    return others[-1]
 
 
 def read_manifest(version: Path) -> Manifest:
@@ -266,10 +299,10 @@ def read_manifest(version: Path) -> Manifest:
         raise IndexFault(f"Søkeindeksen i {version} er skadet ({error}); slett mappen og bygg den på nytt.") from error
 
 
-def open_index(folder: Path, embedder: dense.Embedder) -> Index:
-    """Open the live version for reading.
+def open_index(folder: Path, embedder: dense.Embedder, server: str = "") -> Index:
+    """Open the live version for reading; its vectors lie with it, or on a Chroma server.
 
-    Raises IndexFault when there is none, when it is damaged, and when another embedder made it.
+    Raises IndexFault when there is none, when it is damaged, and when another embedder made it; dense.ServerAway.
     """
     version = current(folder)
     if version is None:
@@ -281,21 +314,23 @@ def open_index(folder: Path, embedder: dense.Embedder) -> Index:
             "bygg den på nytt med `python -m corpus build`, eller sett HMS_EMBEDDER tilbake."
         )
     try:
-        return open_version(version, manifest, embedder)
+        return open_version(version, manifest, embedder, server)
+    except dense.ServerAway:
+        raise
     except Exception as error:  # Chroma, bm25s and json each have errors of their own for a broken file
         raise IndexFault(
             f"Søkeindeksen i {version} er skadet ({error}); slett mappen og bygg den på nytt med `python -m corpus build`."
         ) from error
 
 
-def open_version(version: Path, manifest: Manifest, embedder: dense.Embedder) -> Index:
+def open_version(version: Path, manifest: Manifest, embedder: dense.Embedder, server: str = "") -> Index:
     """Open one version and check that its parts agree; raises IndexFault, or the error of the part that is broken."""
     analyzer = Analyzer(json.loads((version / "vocabulary.json").read_text("utf-8")))
     index = Index(
         manifest=manifest,
         folder=version,
         lexical=Lexical.load(version / "lexical", analyzer),
-        vectors=dense.Vectors(version / "chroma"),
+        vectors=dense.vectors_of(version, manifest.id, server),
         embedder=embedder,
         ids=tuple(f"{entry.path}#{number}" for entry in manifest.articles for number in range(entry.chunks)),
         _lines=Lines(version / "chunks.jsonl"),

@@ -28,6 +28,7 @@ NUMBER = (
     rf"(?:{'|'.join(NUMERALS)})(?!\w))(?!-)"
 )
 ANY = re.compile(NUMBER, re.IGNORECASE)
+KEPT = 5_000  # texts whose claims are remembered: an answer asks for them again for each notice that it may carry
 BETWEEN = 3  # words at most between a figure and its unit ("50 eller flere ansatte")
 HISTORY = re.compile(  # a sentence that tells how things were is right to name the figure of then
     r"\b(?:før \d{4}|tidligere|tidlegare|(?:inn)?til (?:og med )?(?:\d{4}|\d\w*\.? \w+ \d{4})|fram? til \d|gamle? regl\w+|"
@@ -110,7 +111,8 @@ class Rules(tuple[Rule, ...]):
         return hinted
 
 
-def claims(text: str, above: str = "") -> Iterator[Claim]:
+@functools.lru_cache(KEPT)
+def claims(text: str, above: str = "") -> tuple[Claim, ...]:
     """The claims of a sentence, item or row on the rules' figures; `above` is what stands over it: title, headings, lead-in.
 
     A figure that is neither right nor known to be wrong is no claim. Each is judged once: wrong by the first rule that says
@@ -120,7 +122,7 @@ def claims(text: str, above: str = "") -> Iterator[Claim]:
     for start, claim in _all_claims(text, f"{above} {text}") if ANY.search(text) else ():
         if start not in found or (found[start].right and not claim.right):
             found[start] = claim
-    yield from (found[start] for start in sorted(found))
+    return tuple(found[start] for start in sorted(found))
 
 
 def holds(text: str, rule: Rule) -> bool:

@@ -312,7 +312,7 @@ def open_tutorial(contents: Sequence[Path], cache: Path) -> tuple[Search, Figure
     chunks = [(article.path, text) for article in articles for text in splitter.split_text(article.body)]
     place = cache / f"tutorial-{hashlib.sha256(''.join(each.hash for each in articles).encode()).hexdigest()[:12]}"
     built, begun = place / "built.json", time.perf_counter()
-    store = dense.Vectors(place / "chroma")
+    store = dense.Vectors(place / "chroma", create=True)
     if not built.is_file():
         for start in range(0, len(chunks), BATCH):
             part = range(start, min(start + BATCH, len(chunks)))

@@ -31,9 +31,14 @@ Writer = Callable[..., Path]
 @pytest.fixture
 def content(tmp_path: Path) -> Writer:
     """Write files of a content tree: `content({"a/index.md": "text"})`; a text without front matter gets a title."""
+    return writer(tmp_path)
+
+
+def writer(place: Path) -> Writer:
+    """The same, below a folder of one's own."""
 
     def write(files: dict[str, str], folder: str = "content") -> Path:
-        root = tmp_path / folder
+        root = place / folder
         for name, text in files.items():
             file = root / name
             file.parent.mkdir(parents=True, exist_ok=True)

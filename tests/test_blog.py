@@ -7,7 +7,6 @@ import contextlib
 import http.client
 import io
 import json
-import os
 import re
 import statistics
 import time
@@ -37,15 +36,13 @@ QUESTIONS = ROOT / "eval" / "questions" / ("dev.jsonl" if REAL else "shipped.jso
 ARTICLE = "/blogs/regnskap/amu/"
 ASKED = "Hvor ofte møtes arbeidsmiljøutvalget?"
 TARGET = (255, 216, 77)  # the blog's ::target-text, see blog/static/blog.css
-INSIDE = "document.querySelector('hms-assistent').shadowRoot"
+INSIDE = "document.querySelector('hms-assistent')?.shadowRoot"
 FOCUSED = f"{INSIDE}.activeElement?.matches('{{}}') ?? false"
 SLOW = 3.0  # seconds
 MOST_SOURCES = 6  # of an answer that are followed
 LOADS, ANSWERS = 9, 20  # times that it is measured in a round
 ROUNDS = 5  # at most, and the fastest counts: what else the machine does can only add
 MOST_LOAD, MOST_ANSWER = 30, 300  # milliseconds
-# A wall clock tells of the other file of tests as well.
-alone = pytest.mark.skipif("PYTEST_XDIST_WORKER" in os.environ, reason="needs the machine to itself: pytest tests/test_blog.py")
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
     pytest.mark.skipif(hugo() is None, reason="needs hugo"),
@@ -375,7 +372,7 @@ def load(browser: Any, address: str) -> float:
     return float(taken)
 
 
-@alone
+@pytest.mark.alone
 def test_the_page_loads_as_fast_as_without_it(browser: Any, place: Place) -> None:
     pairs: list[tuple[float, float]] = []
     for _ in range(ROUNDS):
@@ -398,7 +395,7 @@ STOPWATCH = """log => {
 }"""
 
 
-@alone
+@pytest.mark.alone
 def test_the_first_words_of_an_answer_are_there_at_once(browser: Any, place: Place) -> None:
     rows = map(json.loads, QUESTIONS.read_text("utf-8").splitlines())
     questions = [row["question"] for row in rows if not row["turns"] and row["expect"] == "answer" and row["lang"] == "nb"]

@@ -252,9 +252,17 @@ def test_an_answer_is_copied_and_saved(browser: Any, address: str) -> None:
     page.context.close()
 
 
+DRAWN = "each => [getComputedStyle(each).backgroundColor, getComputedStyle(each).colorScheme]"
+
+
 def test_on_paper_there_are_answers_quotes_and_addresses_and_no_buttons(browser: Any, address: str) -> None:
     page = asked(browser, address, "Hvor lenge sitter verneombudet?")
-    page.emulate_media(media="print")
+    page.emulate_media(media="print", color_scheme="dark")
+    for each in ("html", "body", ".gradio-container"):  # a dark page would leave dark margins
+        painted = page.locator(each).evaluate(
+            "each => [getComputedStyle(each).backgroundColor, getComputedStyle(each).colorScheme]"
+        )
+        assert painted[0] == "rgb(255, 255, 255)" and "dark" not in painted[1]
     assert page.locator("button:visible, textarea:visible, #language:visible").count() == 0
     assert page.locator("#now .answer").is_visible() and page.locator("#source-list mark").first.is_visible()
     written = page.locator(".source").first.evaluate("each => getComputedStyle(each, '::after').content")

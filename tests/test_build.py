@@ -15,7 +15,7 @@ import pytest
 from corpus import dense
 from corpus.article import ContentError
 from corpus.build import build
-from corpus.index import IndexFault, current, open_index, read_manifest
+from corpus.index import IndexFault, current, open_index, read_manifest, rollback
 from tests.conftest import ROOT, Writer
 
 EMBEDDER = dense.load()
@@ -79,6 +79,16 @@ def test_the_version_before_the_live_one_is_kept_and_older_ones_are_not(content:
     for number in range(3):
         made.append(build([content({"a/index.md": f"Utgave {number}."})], tmp_path / "index", EMBEDDER).manifest.id)
     assert sorted(path.name for path in (tmp_path / "index" / "versions").iterdir()) == sorted(made[1:])
+
+
+def test_the_version_before_the_live_one_can_be_served_again(content: Writer, tmp_path: Path) -> None:
+    folder = tmp_path / "index"
+    first, second = (build([content({"a/index.md": text})], folder, EMBEDDER).manifest.id for text in ("Ferie.", "Faktura."))
+    assert (rollback(folder), read_manifest(folder / "versions" / first).id) == (first, first)
+    assert current(folder) == folder / "versions" / first
+    assert rollback(folder) == second
+    with pytest.raises(IndexFault, match="ingen annen utgave"):
+        rollback(tmp_path / "nowhere")
 
 
 def test_rejected_files_are_named_with_their_reason(content: Writer, tmp_path: Path) -> None:

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chromadb.errors import NotFoundError
 
 from corpus import dense
 from corpus.build import build
-from corpus.index import open_index
+from corpus.index import IndexFault, open_index
+from eval.bench import free_port
+from tests.cluster import chroma, running
 from tests.conftest import Writer
 
 TEXTS = ["Verneombudet velges for to år.", "Merverdiavgift på 25 % føres på konto 2711.", "", "§ 3-1", "æøå 🙂"]
@@ -74,7 +77,7 @@ def test_a_broken_model_is_said(tmp_path: Path) -> None:
 
 
 def test_vectors_are_replaced_removed_and_found_again(tmp_path: Path) -> None:
-    vectors = dense.Vectors(tmp_path)
+    vectors = dense.Vectors(tmp_path, create=True)
     vectors.add(["a", "b"], np.eye(2, 4, dtype=np.float32))
     vectors.add(["b"], np.eye(4, dtype=np.float32)[3:])
     ((key, score),) = vectors.nearest(np.eye(4, dtype=np.float32)[3], 1)
@@ -85,3 +88,39 @@ def test_vectors_are_replaced_removed_and_found_again(tmp_path: Path) -> None:
     again = dense.Vectors(tmp_path)
     assert again.count() == 1
     again.close()
+
+
+def test_a_server_that_is_not_there_is_said_with_its_address() -> None:
+    address = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(dense.ServerAway, match=f"HMS_CHROMA_URL er «{address}», men .* svarer ikke som den skal"):
+        dense.Vectors(address)
+
+
+def test_an_index_on_a_server_is_the_one_that_lies_in_a_folder(content: Writer, tmp_path: Path) -> None:
+    port = free_port()
+    address, service = f"http://127.0.0.1:{port}", chroma(tmp_path, port)
+    folder = content({"a/index.md": TEXTS[0], "b/index.md": TEXTS[1], "c/index.md": "Ferie avtales."})
+    embedder = dense.load()
+    with running(service):
+        made = []
+        for number in range(3):
+            (folder / "c/index.md").write_text(f"Ferie avtales i uke {number}.", "utf-8")
+            made.append(build([folder], tmp_path / "remote", embedder, server=address).manifest.id)
+            build([folder], tmp_path / "own", embedder)
+        remote, own = open_index(tmp_path / "remote", embedder, address), open_index(tmp_path / "own", embedder)
+        for question in ("hvem velger verneombudet", "ferie"):
+            assert dict(remote.nearest(question, 3)) == pytest.approx(dict(own.nearest(question, 3)), abs=1e-5)
+        assert not (remote.folder / "chroma").exists()
+        dense.Vectors(address, dense.collection(made[1]))  # kept to go back to
+        with pytest.raises(NotFoundError):
+            dense.Vectors(address, dense.collection(made[0]))
+        with pytest.raises(IndexFault, match="skadet"):  # one without vectors beside it
+            open_index(tmp_path / "remote", embedder)
+        service.kill()
+        with pytest.raises(dense.ServerAway):
+            remote.nearest("brannvern", 1)
+        with pytest.raises(dense.ServerAway):
+            build([folder], tmp_path / "remote", embedder, server=address)
+        service.start()
+        assert remote.ids[remote.nearest("verneombudet", 1)[0][0]] == "/a#0"
+        own.vectors.close()

@@ -8,19 +8,27 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from ipaddress import ip_network
+from pathlib import Path
+from threading import Event as Flag
+from threading import Semaphore
 from typing import Any
 
 import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from assistant import SettingError
 from assistant.chat import Assistant
-from assistant.guards import MAX_BODY, _duration, client
+from assistant.guards import MAX_BODY, client
 from assistant.server import create_app
 from assistant.settings import Settings
+from assistant.types import Answer, Ask
+from assistant.wire import duration
 from eval.bench import free_port
+from tests.cluster import REDIS, Service, redis, running
 from tests.conftest import ROOT
 from tests.test_server import error
 
@@ -122,6 +130,63 @@ def test_a_day_has_its_own_bound(settings: Settings) -> None:
     assert 86_300 < int(reply.headers["retry-after"]) <= 86_400
 
 
+class Slow(Assistant):
+    """An assistant that takes as long for a question as the test wants."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.begun, self.go_on = Semaphore(0), Flag()
+
+    def ask(self, ask: Ask) -> Answer:
+        self.begun.release()
+        self.go_on.wait(30)
+        return super().ask(ask)
+
+
+def test_more_questions_than_there_is_room_for_are_told_to_wait_and_do_not_count(settings: Settings) -> None:
+    slow = Slow(replace(settings, at_once=2, rate=3))
+    with TestClient(create_app(slow)) as client, ThreadPoolExecutor() as pool:
+        waiting = [pool.submit(asked, client) for _ in range(2)]
+        assert all(slow.begun.acquire(timeout=30) for _ in waiting)
+        for path in ("/api/ask", "/api/search"):
+            reply = client.post(path, json=QUESTION)
+            assert (error(reply, 503)["code"], reply.headers["retry-after"]) == ("busy", "2")
+            assert "mange som spør akkurat nå" in error(reply, 503)["message"]
+        assert client.get("/api/health").status_code == 200
+        assert b'hms_limits_total{limit="busy"} 2.0' in slow.figures()
+        slow.go_on.set()
+        assert [each.result() for each in waiting] == [[503], [503]]
+        assert asked(client, 2) == [503, 429]  # the third that counts
+
+
+@pytest.fixture
+def counters(tmp_path: Path) -> Iterator[Service]:
+    """A Redis server; its port is the last word of its name."""
+    if not REDIS:
+        pytest.skip("redis-server is not installed")
+    service = redis(tmp_path, free_port())
+    with running(service):
+        yield service
+
+
+def test_servers_that_share_their_counters_count_a_client_together(
+    settings: Settings, counters: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = f"redis://127.0.0.1:{counters.name.partition('-')[2]}"
+    first, second = (served(settings, rate=3, limits_url=url) for _ in range(2))
+    assert [asked(first, 2), asked(second, 2), asked(first)] == [[503, 503], [503, 429], [429]]
+    counters.kill()
+    begun = time.monotonic()
+    assert asked(first, 4) == [503, 503, 503, 429]  # each for itself now, and at once
+    assert time.monotonic() - begun < 5
+    assert caplog.text.count("HMS_LIMITS_URL does not answer") == 1
+
+
+def test_counters_that_nobody_understands_stop_the_start_with_a_sentence(settings: Settings) -> None:
+    with pytest.raises(SettingError, match=r"HMS_LIMITS_URL er «rodis://vert», men det går ikke .*bruk redis://vert:6379\."):
+        served(settings, limits_url="rodis://vert")
+
+
 def test_what_is_refused_for_its_page_or_its_size_does_not_count(settings: Settings) -> None:
     client = served(settings, rate=1)
     assert asked(client, 3, Origin=STRANGER) == [403] * 3
@@ -135,6 +200,13 @@ def test_ratings_are_counted_apart_from_questions(settings: Settings) -> None:
     rating = {"answer_id": "1", "rating": "up"}
     assert asked(client) == [503]
     assert [client.post("/api/feedback", json=rating).status_code for _ in range(2)] == [204, 429]
+
+
+def test_who_deletes_answers_is_counted_with_who_rates_them(settings: Settings) -> None:
+    client = served(settings, rate=2)
+    assert [client.delete(f"/api/answers/{number}").status_code for number in range(3)] == [404, 404, 429]
+    assert client.post("/api/feedback", json={"answer_id": "1", "rating": "up"}).status_code == 429
+    assert client.get("/api/answers/1").status_code == 404
 
 
 def forwarded(client: TestClient, told: str) -> int:
@@ -179,7 +251,7 @@ def test_the_client_is_the_last_address_that_no_trusted_proxy_has(peer: str | No
 
 
 def test_how_long_to_wait_is_told_as_people_say_it() -> None:
-    told = [_duration(seconds) for seconds in (1, 59, 60, 61, 3_600, 3_601, 86_400)]
+    told = [duration(seconds) for seconds in (1, 59, 60, 61, 3_600, 3_601, 86_400)]
     assert told == ["1 sekund", "59 sekunder", "1 minutt", "2 minutter", "1 time", "2 timer", "24 timer"]
 
 

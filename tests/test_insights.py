@@ -17,11 +17,11 @@ from starlette.testclient import TestClient
 from assistant import insights
 from assistant.chat import Assistant
 from assistant.insights import draft, learn, tables
-from assistant.render import as_csv
 from assistant.server import create_app
 from assistant.settings import Settings
 from assistant.store import Store
 from assistant.types import Ask, Feedback, Gap, Page
+from assistant.wire import as_csv
 from eval.bench import free_port
 from tests.conftest import app, needs_browser
 from tests.test_axe import faults

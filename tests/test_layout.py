@@ -48,6 +48,7 @@ OWNERS = {
     "prometheus_client": {"assistant.reply"},
     "cachetools": {"assistant.reply"},
     "mcp": {"assistant.__main__"},
+    "redis": {"assistant.guards"},
     "gradio": {"assistant.ui", "assistant.insights"},
     "langchain_core": {"assistant.retrieve", "assistant.chat"},
     "langchain": {"corpus.enrich"},

@@ -17,11 +17,11 @@ from starlette.testclient import TestClient
 from assistant import HmsError
 from assistant.chat import Assistant
 from assistant.guards import MAX_BODY, MAX_CHAT_BODY
-from assistant.server import WEB, create_app, serve
+from assistant.server import create_app, serve
 from assistant.settings import Settings
 from assistant.store import Store
 from assistant.types import Answer, Ask, Event
-from assistant.wire import MODEL, UNEXPECTED
+from assistant.wire import MODEL, UNEXPECTED, WEB
 from tests.conftest import ROOT
 from tests.models import serving
 
@@ -185,6 +185,17 @@ def test_the_widget_is_served_when_it_is_there(client: TestClient, path: str, na
     assert reply.headers["cache-control"] == "max-age=3600"
     assert reply.content == (WEB / name).read_bytes()
     assert client.head(path).status_code == 200
+    packed = {coding: client.get(path, headers={"Accept-Encoding": coding}) for coding in ("gzip", "identity")}
+    assert {coding: each.headers.get("content-encoding") for coding, each in packed.items()} == {"gzip": "gzip", "identity": None}
+    assert all(each.content == reply.content and "Accept-Encoding" in each.headers["vary"] for each in packed.values())
+
+
+def test_a_browser_that_has_the_widget_already_is_told_so(client: TestClient) -> None:
+    tag = client.get("/widget.js").headers["etag"]
+    again = client.get("/widget.js", headers={"If-None-Match": f'"other", {tag}'})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    assert client.get("/widget.js", headers={"If-None-Match": '"other"'}).status_code == 200
+    assert client.get("/widget").headers["etag"] != tag
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b"\xff", b"[" * 60_000])

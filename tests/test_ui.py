@@ -14,7 +14,8 @@ from assistant.chat import Assistant
 from assistant.settings import Settings
 from assistant.store import Store
 from assistant.types import Answer, Ask, Event, Feedback, Rated
-from assistant.ui import Talk, build, converse, done, preferred
+from assistant.ui import Talk, build, converse, done
+from assistant.wire import preferred
 
 QUESTION = "Hvor lenge sitter verneombudet?"
 
@@ -60,6 +61,41 @@ def test_a_question_that_cannot_be_used_is_given_back_with_the_sentence(assistan
     assert box == "a" * 3_000 and "høyst 2000" in str(now)
 
 
+@pytest.mark.parametrize(
+    ("language", "question", "says"),
+    [
+        ("nn", "a" * 3_000, "på 3000 teikn, men kan ha høgst 2000"),
+        ("en", "a" * 3_000, "has 3000 characters, but may have 2000"),
+        ("en", " ", "The question is empty"),
+    ],
+)
+def test_what_is_wrong_with_a_question_is_told_in_the_pages_language(
+    assistant: Assistant, language: str, question: str, says: str
+) -> None:
+    assert says in str(last(assistant, question, language=language)[3])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "language", "says"),
+    [
+        (90, "nb", "90 sekunder"),
+        (90, "nn", "90 sekund"),
+        (1, "en", "2 seconds"),
+        (101, "en", "2 minutes"),
+        (6_001, "en", "2 hours"),
+    ],
+)
+def test_how_long_to_wait_is_told_in_the_pages_language(seconds: int, language: str, says: str) -> None:
+    assert render.too_many(seconds, language).endswith(f" {says}.")
+    assert render.too_many(0, language) == ""
+
+
+def test_a_rating_that_is_one_too_many_is_told_so_and_can_be_tried_again(assistant: Assistant, one: tuple[Talk, str]) -> None:
+    kept, answer = one
+    *_, file = done(assistant, kept, "en", {"do": "up", "answer": answer}, lambda: 30)
+    assert file == {"failed": render.too_many(30, "en")} and "30 seconds" in file["failed"]
+
+
 def test_a_question_that_is_one_too_many_is_told_so_and_stays_in_the_box(assistant: Assistant) -> None:
     told = "Det kom mange forespørsler herfra på kort tid; prøv igjen om 12 sekunder."
     ((box, _, _, now, *_),) = converse(assistant, QUESTION, (), refusal=told)
@@ -67,7 +103,7 @@ def test_a_question_that_is_one_too_many_is_told_so_and_stays_in_the_box(assista
 
 
 def test_the_page_can_be_built_before_the_index_is_there(settings: Settings) -> None:
-    assert build(Assistant(settings), lambda scope: "").title == "HMS-assistenten"
+    assert build(Assistant(settings), lambda counted, scope: 0).title == "HMS-assistenten"
 
 
 def test_a_question_before_the_index_is_there_is_answered_with_what_is_being_waited_for(settings: Settings) -> None:

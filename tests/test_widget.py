@@ -87,7 +87,7 @@ def real(assistant: Assistant, settings: Settings) -> Iterator[tuple[str, str]]:
     stop(site)
 
 
-INSIDE = "document.querySelector('hms-assistent').shadowRoot"
+INSIDE = "document.querySelector('hms-assistent')?.shadowRoot"
 ON_BUTTON = f"{INSIDE}.activeElement?.matches('.open') ?? false"
 
 

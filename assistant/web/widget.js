@@ -514,7 +514,7 @@ class Assistent extends HTMLElement {
     try {
       for await (const [name, data] of events(response.body)) {
         if (name === 'answer') return this.#sound(data);
-        if (name === 'error') throw new Fault(String(data.error?.message ?? text.fault));
+        if (name === 'error') throw new Fault(this.#said(data));
         if (name === 'status') this.#stage.textContent = `${data.stage} …`;
         if (name === 'token') written += data.text;
         if (name === 'token') frame ||= requestAnimationFrame(draw);
@@ -563,8 +563,12 @@ class Assistent extends HTMLElement {
     if (status === 429) return say(text.many, this.#wait(response));
     if (status === 503) return say(text.unready, this.#wait(response));
     if (status === 403) return text.shut;
-    const told = status < 500 && (await response.json().catch(() => null))?.error?.message;
-    return told ? String(told) : text.fault;
+    return status < 500 ? this.#said(await response.json().catch(() => null)) : text.fault;
+  }
+
+  /** The server's own sentence, which is in bokmål. */
+  #said(told) {
+    return String((this.lang === 'nb' && told?.error?.message) || this.#text.fault);
   }
 
   #wait(response) {
@@ -679,10 +683,12 @@ function decoded(path) {
   }
 }
 
-if (!customElements.get('hms-assistent')) {
+// Not before the page has time for it.
+const start = () => (window.requestIdleCallback ?? setTimeout)(() => {
+  if (customElements.get('hms-assistent')) return;
   customElements.define('hms-assistent', Assistent);
-  const add = () => document.querySelector('hms-assistent') ?? document.body.append(document.createElement('hms-assistent'));
-  if (document.body) add();
-  else document.addEventListener('DOMContentLoaded', add);
-}
+  if (!document.querySelector('hms-assistent')) document.body.append(document.createElement('hms-assistent'));
+}, {timeout: 1000});
+if (document.body) start();
+else document.addEventListener('DOMContentLoaded', start);
 })();
