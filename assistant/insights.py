@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from array import array
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial, reduce
@@ -32,7 +32,7 @@ from assistant.render import MISSING, day, reader_html, rendered, texts
 from assistant.settings import Settings
 from assistant.types import Asked, Complaint, Gap, Insights, Kept, Notice, Page, Rated, Shown, Span
 from assistant.ui import framed
-from assistant.wire import as_csv, password
+from assistant.wire import WEB, as_csv, password
 
 if TYPE_CHECKING:
     from assistant.chat import Assistant
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 PLACE = "/innsikt"
 PERIODS = (7, 30, 90, 365)  # days, as far as answers are kept for so long
-FIELDS = ("id", "question", "history", "language", "outcome", "citations", "notices", "nearest", "elapsed_ms")
+FIELDS = ("id", "question", "history", "language", "outcome", "notices", "nearest", "elapsed_ms")
 OUTCOMES = {"answered": "Besvart", "not_covered": "Ikke dekket", "clarify": "Spurte tilbake", "acute": "Nødsituasjon",
             "refused": "Avvist", "greeting": "Hilsen"}  # fmt: skip
 NEWEST = 2_000  # open questions that are compared, each with each other: twice as many take four times as long
@@ -66,20 +66,18 @@ class _Sums:
 
     def __init__(self, days: int) -> None:
         self.days, self.textless = days, 0
-        self.outcomes: dict[date, Counter[str]] = {}
-        self.times: dict[date, array[int]] = {}
+        self.outcomes: defaultdict[date, Counter[str]] = defaultdict(Counter)
+        self.times: defaultdict[date, array[int]] = defaultdict(partial(array, "i"))
         self.open: deque[Gap] = deque(maxlen=NEWEST)
         self.asked, self.left = Counter[str](), Counter[str]()
-        self.cited: set[str] = set()
         self.shown: dict[Notice, tuple[int, date]] = {}
 
     def add(self, row: Row) -> None:
         """Count one answer."""
         when = row["time"].replace(tzinfo=UTC).astimezone().date()
         start = when if self.days <= PERIODS[0] else when - timedelta(when.weekday())
-        self.outcomes.setdefault(start, Counter())[row["outcome"]] += 1
-        self.times.setdefault(start, array("i")).append(row["elapsed_ms"])
-        self.cited.update(each["url"].partition("#")[0] for each in row["citations"])
+        self.outcomes[start][row["outcome"]] += 1
+        self.times[start].append(row["elapsed_ms"])
         for notice in (Notice(**each) for each in row["notices"]):
             self.shown[notice] = (self.shown.get(notice, (0, when))[0] + 1, when)
         text = " ".join(" → ".join((*row["history"][-1:], row["question"])).split())
@@ -95,15 +93,13 @@ class _Sums:
 
 
 def learn(
-    rows: Iterable[Row], said: Sequence[Rated], days: int, pages: Sequence[Page], path: Callable[[str], str], alike: Alike,
-    kept: Callable[[str], Kept | None],
-) -> Insights:  # fmt: skip
-    """What rows of answers (FIELDS, and `time` in UTC, in order) and ratings tell of articles. `path` says which of them is at
-    an address, `alike` which questions ask for the same, and `kept` has an answer by its id."""
+    rows: Iterable[Row], said: Sequence[Rated], days: int, never: Sequence[Page], alike: Alike, kept: Callable[[str], Kept | None]
+) -> Insights:
+    """What rows of answers (FIELDS, and `time` in UTC, in order) and ratings tell of articles, of which no answer cites those in
+    `never`. `alike` says which questions ask for the same, and `kept` has an answer by its id."""
     sums = _Sums(days)
     for row in rows:
         sums.add(row)
-    cited = {path(url) for url in sums.cited}
     times = reduce(lambda one, other: one + other, sums.times.values(), array("i"))
     shown = (Shown(notice, *often) for notice, often in sums.shown.items() if notice.kind not in ("fallback", "privacy"))
     return Insights(
@@ -115,7 +111,7 @@ def learn(
         asked=tuple(most_asked(sums.asked, sums.left, alike)),
         complaints=tuple(complaints(said, kept)),
         rated=Counter(each.rating for each in said if each.reason != MISSING),
-        never=tuple(page for page in pages if path(page.url) not in cited),
+        never=tuple(never),
         shown=tuple(sorted(shown, key=lambda each: -each.count)),
         textless=sums.textless,
     )
@@ -237,9 +233,10 @@ class _Desk:
         with self._turn:
             if days not in self._found or time.monotonic() - self._found[days][0] > FRESH:
                 since, assistant = datetime.now(UTC) - timedelta(days), self.assistant
-                path = partial(page_path, base_url=assistant.base_url)
-                rows, said, pages = self.store.each(since, *FIELDS), self.store.ratings(since), assistant.pages()
-                found = learn(rows, said, days, pages, path, assistant.alike, self.store.answer)
+                cited = {page_path(url, assistant.base_url) for url in self.store.cited(since)}
+                never = [page for page in assistant.pages() if page_path(page.url, assistant.base_url) not in cited]
+                rows, said = self.store.each(since, *FIELDS), self.store.ratings(since)
+                found = learn(rows, said, days, never, assistant.alike, self.store.answer)
                 self._found[days] = time.monotonic(), found
             return self._found[days][1]
 
@@ -325,7 +322,7 @@ def mount(app: Any, assistant: "Assistant", meter: Meter) -> None:
         app.mount(PLACE, _Door(None, None, settings, meter))
         return
     desk = _Desk(assistant, assistant.store)
-    framed(app, _build(desk), PLACE, ["insights.css"], "() => { document.documentElement.lang = 'nb'; }")
+    framed(app, _build(desk), PLACE, ["insights.css"], (WEB / "insights.js").read_text("utf-8"))
     app.routes[-1].app.add_middleware(_Door, desk=desk, settings=settings, meter=meter)
 
 

@@ -2,8 +2,7 @@
 
 Knows tables; knows nothing of how an answer comes about. No answer waits for the database: what is to be kept goes into a bounded
 queue in memory, and one thread writes it. While the database is away rows wait; when it is back they are written, each once.
-Everything is redacted on its way in and deleted when its time is over. What could not be answered has no table of its own: it is
-the answers whose outcome is `not_covered`.
+Everything is redacted on its way in and deleted when its time is over. Gaps have no table: they are the `not_covered` answers.
 """
 
 import contextlib
@@ -13,11 +12,12 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
@@ -32,9 +32,7 @@ MIGRATIONS = ROOT / "deploy" / "migrations"
 WAITING = 10_000  # rows while the database is away, some kilobytes each; more, and the oldest go
 BATCH, PART = 500, 5_000  # rows in one transaction: written, and read where there may be many
 PAUSE, LONGEST = 1.0, 30.0  # seconds until the database is tried again, twice as long each time
-CONNECTING, LOCKED = 5, 10  # seconds to wait for PostgreSQL, and for another process to let go of SQLite
-DAY, HOUR = 86_400.0, 3_600.0
-LOCK = 0x484D53  # "HMS": replicas that start together migrate one after the other
+DAY = 86_400.0
 MIGRATING = threading.Lock()  # Alembic keeps what it works on in its module
 AWAY = "Databasen med svarene kan ikke nås akkurat nå; prøv igjen om litt."
 Row = dict[str, Any]
@@ -95,11 +93,10 @@ class Store:
 
     def answered(self, answer: Answer, ask: Ask, passages: Sequence[str]) -> None:
         """Keep an answer, and what it was made from; returns at once."""
-        told = asdict(answer)
-        row = {name: told[name] for name in ANSWERS.columns.keys() if name in told}  # noqa: SIM118
+        row = {name: value for name, value in asdict(answer).items() if name in ANSWERS.c}
         row |= {"question": redact(answer.question).text, "role": ask.role, "page": ask.page and redact(ask.page).text}
-        asked = [redact(turn.content).text for turn in ask.history if turn.role == "user"]
-        row |= {"history": asked, "passages": list(passages)}
+        row["history"] = [redact(turn.content).text for turn in ask.history if turn.role == "user"]
+        row["passages"] = list(passages)
         self._keep(ANSWERS, row if self._keeps_text else counted(row))
 
     def rate(self, feedback: Feedback) -> None:
@@ -117,22 +114,25 @@ class Store:
 
     # Reading
 
-    def answers(self, since: datetime) -> list[Kept]:
-        """The answers since then, in the order in which they came. Raises NotReadyError when the database is away."""
-        return [Kept(**row) for row in self._read(ANSWERS, ANSWERS.c.time >= _naive(since))]
-
-    def each(self, since: datetime, *names: str) -> Iterator[Row]:
+    def each(self, since: datetime, *names: str) -> Iterator[Mapping[Any, Any]]:
         """The time and these fields of each answer since then, in order, a part in memory at a time. Raises NotReadyError."""
         columns, since = [ANSWERS.c[name] for name in ("number", "time", *names)], _naive(since)
-        # Begun at a number and not found by time, by which the database would sort them all for each part.
-        first = sa.select(sa.func.min(ANSWERS.c.number)).where(ANSWERS.c.time >= since).scalar_subquery()
-        wanted = sa.select(*columns).where(ANSWERS.c.number >= first).order_by(ANSWERS.c.number).limit(PART)
-        last, full = 0, True
+        wanted = sa.select(*columns).order_by(ANSWERS.c.number).limit(PART)
+        with self._at_hand() as connection:  # begun at a number, for by time the database would sort them all for each part
+            first = connection.scalar(sa.select(sa.func.min(ANSWERS.c.number)).where(ANSWERS.c.time >= since))
+        last, full = (first or 0) - 1, first is not None
         while full:
             with self._at_hand() as connection:
                 part = connection.execute(wanted.where(ANSWERS.c.number > last)).mappings().all()
-            yield from (dict(row) for row in part if row["time"] >= since)
+            yield from (row for row in part if row["time"] >= since)
             full, last = len(part) == PART, part[-1]["number"] if part else last
+
+    def cited(self, since: datetime) -> set[str]:
+        """The addresses that answers since then cite. Raises NotReadyError."""
+        texts = sa.select(sa.cast(ANSWERS.c.citations, sa.Text)).where(ANSWERS.c.time >= _naive(since)).distinct()
+        with self._at_hand() as connection:  # read as text, for most of them are those of an answer that was given before
+            found = connection.scalars(texts, execution_options={"yield_per": PART})
+            return {each["url"] for text in found for each in orjson.loads(text)}
 
     def ratings(self, since: datetime) -> list[Rated]:
         """What readers said since then, in order. Raises NotReadyError."""
@@ -145,8 +145,7 @@ class Store:
     def export(self, answer_id: str) -> dict[str, object] | None:
         """All that is kept of an answer, as JSON has it; None when there is nothing. Raises NotReadyError."""
         kept, said = self.answer(answer_id), self._read(FEEDBACK, FEEDBACK.c.answer_id == _plain(answer_id))
-        whole = {"answer": kept and asdict(kept), "feedback": said}
-        told: dict[str, object] = json.loads(json.dumps(whole, default=datetime.isoformat))
+        told: dict[str, object] = orjson.loads(orjson.dumps({"answer": kept, "feedback": said}))
         return told if kept or said else None
 
     def _read(self, table: sa.Table, condition: sa.ColumnElement[bool]) -> list[Row]:
@@ -194,7 +193,7 @@ class Store:
     def tidy(self) -> None:
         """Look at the clock, and delete what is too old; done by itself at the start and every day."""
         drift = self._wall() - time.monotonic() - self._begun
-        if min(abs(drift), abs(drift - self._drift)) < HOUR:  # in step, or where it was yesterday
+        if min(abs(drift), abs(drift - self._drift)) < DAY / 24:  # in step, or where it was yesterday
             self._begun, drift = self._begun + drift, 0.0
         self._drift = drift
         with contextlib.suppress(NotReadyError):
@@ -288,12 +287,13 @@ class Store:
 
 def _engine(address: str | sa.URL) -> sa.Engine:
     """An engine that never tells what it writes. Raises SettingError when the driver is missing."""
-    url, own = sa.make_url(address), {"timeout": LOCKED}
+    url, own = sa.make_url(address), {"timeout": 10}  # seconds for another process to let go
+    as_json: Row = {"json_serializer": _json, "json_deserializer": orjson.loads}
     if url.get_backend_name() != "sqlite":
         url = url.set(drivername="postgresql+psycopg")
-        own = {"connect_timeout": CONNECTING, "keepalives_idle": 10, "tcp_user_timeout": 10_000}  # the last in milliseconds
+        own = {"connect_timeout": 5, "keepalives_idle": 10, "tcp_user_timeout": 10_000}  # the last in milliseconds
     try:
-        engine = sa.create_engine(url, connect_args=own, hide_parameters=True, pool_pre_ping=True, json_serializer=_json)
+        engine = sa.create_engine(url, connect_args=own, hide_parameters=True, pool_pre_ping=True, **as_json)
     except ImportError:
         wanted = "men pakken psycopg mangler; kjør `.venv/bin/pip install 'psycopg[binary]'`."
         raise SettingError(f"HMS_DATABASE_URL er «{url.render_as_string()}», {wanted}") from None
@@ -319,7 +319,7 @@ def _migrate(engine: sa.Engine) -> None:
         config = Config(attributes={"connection": connection})
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         if engine.dialect.name == "postgresql":
-            connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(4738387)")  # a number that only we use
         command.upgrade(config, "head")
 
 
@@ -339,9 +339,9 @@ def _naive(moment: datetime) -> datetime:
 def _row(row: sa.RowMapping) -> Row:
     """The fields of a Kept or a Rated."""
     made: dict[str, Any] = {"citations": Citation, "notices": Notice, "nearest": Page}
-    whole = {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
-    whole |= {name: tuple(kind(**each) for each in whole[name]) for name, kind in made.items() if name in whole}
-    return whole | {"time": row["time"].replace(tzinfo=UTC)}
+    lists = {name: value for name, value in row.items() if isinstance(value, list)}
+    whole = {name: tuple(made[name](**each) if name in made else each for each in value) for name, value in lists.items()}
+    return {**row, **whole, "time": row["time"].replace(tzinfo=UTC)}
 
 
 def _why(error: Exception) -> str:

@@ -45,9 +45,10 @@ def mount(app: Any, assistant: "Assistant", wait: Wait) -> Any:
 
 
 def framed(app: Any, page: Any, path: str, css: Sequence[str], script: str) -> Any:
-    """The app with a Gradio page at a path, in the chat's looks with those of more files of web/, and with a script."""
+    """The app with a Gradio page at a path, in the chat's looks with more files of web/, and with a script: a function."""
     import gradio as gr
 
+    scripts = ((WEB / "choices.js").read_text("utf-8"), script)
     return gr.mount_gradio_app(
         app,
         page,
@@ -60,7 +61,7 @@ def framed(app: Any, page: Any, path: str, css: Sequence[str], script: str) -> A
         theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"], primary_hue="teal"),
         css_paths=[WEB / name for name in ("chat.css", *css)],
         favicon_path=str(WEB / "logo.svg") if path == "/" else None,  # elsewhere Gradio has none of its own
-        js=script,
+        js=f"() => {{ {' '.join(f'({each.strip()})();' for each in scripts)} }}",
         head='<meta name="color-scheme" content="light dark"><meta name="robots" content="noindex">'
         '<link rel="stylesheet" href="/web/print.css">',
     )

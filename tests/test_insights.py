@@ -23,7 +23,7 @@ from assistant.store import Store
 from assistant.types import Ask, Feedback, Gap, Page
 from assistant.wire import as_csv
 from eval.bench import free_port
-from tests.conftest import app, needs_browser
+from tests.conftest import answers, app, needs_browser
 from tests.test_axe import faults
 
 PASSWORD = "riktig-passord-æøå"
@@ -99,14 +99,14 @@ def test_figures_are_those_of_the_answers(asked: Assistant) -> None:
 
 
 def test_a_notice_is_counted_and_a_long_time_is_cut_into_weeks(asked: Assistant) -> None:
-    row = {"id": "1", "question": "a", "history": [], "language": "nb", "outcome": "answered", "citations": [], "nearest": []}
+    row = {"id": "1", "question": "a", "history": [], "language": "nb", "outcome": "answered", "nearest": []}
     notice = {"kind": "outdated", "message": "Artikkelen sier 50.", "url": "https://lovdata.no/"}
     times = [datetime(2026, 3, 2, 12) + timedelta(day) for day in (0, 6, 7)]
     rows = [row | {"time": time, "elapsed_ms": 10 * (n + 1), "notices": [notice] * (n > 0)} for n, time in enumerate(times)]
-    found = learn(rows, [], 30, [], lambda url: url, asked.alike, lambda _: None)
+    found = learn(rows, [], 30, [], asked.alike, lambda _: None)
     assert [(span.start, sum(span.outcomes.values())) for span in found.spans] == [(date(2026, 3, 2), 2), (date(2026, 3, 9), 1)]
     assert [(each.notice.kind, each.count, each.last) for each in found.shown] == [("outdated", 2, date(2026, 3, 9))]
-    by_day = learn(rows, [], 7, [], lambda url: url, asked.alike, lambda _: None)
+    by_day = learn(rows, [], 7, [], asked.alike, lambda _: None)
     assert len(by_day.spans) == 3 and by_day.whole.p50 == 20
 
 
@@ -220,6 +220,6 @@ def test_many_answers_are_read_in_parts(own: Settings, asked: Assistant) -> None
     assert store is not None
     since = datetime.now(UTC) - timedelta(1)
     ids = [row["id"] for row in store.each(since, "id")]
-    assert ids == [kept.id for kept in store.answers(since)] and len(ids) >= 9
+    assert ids == [kept.id for kept in answers(store, since)] and len(ids) >= 9
     assert list(store.each(datetime.now(UTC) + timedelta(1), "id")) == []
     assert json.dumps([row["citations"] for row in store.each(since, "citations")])

@@ -52,6 +52,7 @@ OWNERS = {
     "gradio": {"assistant.ui", "assistant.insights"},
     "langchain_core": {"assistant.retrieve", "assistant.chat"},
     "langchain": {"corpus.enrich"},
+    "orjson": {"assistant.store"},
     "sqlalchemy": {"assistant.store"},
     "alembic": {"assistant.store"},
     "stdnum": {"assistant.privacy"},
