@@ -6,6 +6,7 @@ about; which questions ask for the same it asks the Assistant.
 """
 
 import hmac
+import logging
 import math
 import re
 import threading
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from assistant.chat import Assistant
     from assistant.store import Store
 
+log = logging.getLogger(__name__)
 PLACE = "/innsikt"
 PERIODS = (7, 30, 90, 365)  # days, as far as answers are kept for so long
 FIELDS = ("id", "question", "history", "language", "outcome", "notices", "nearest", "elapsed_ms")
@@ -317,6 +319,8 @@ def _sentence(status: int, sentence: str, headers: Mapping[str, str] | None = No
 def mount(app: Any, assistant: "Assistant", meter: Meter) -> None:
     """The page at PLACE, for nobody while no setting says who may see it."""
     settings = assistant.settings
+    if settings.insights_header and not settings.trusted_proxies:
+        log.warning("HMS_INSIGHTS_HEADER is set without HMS_TRUSTED_PROXIES, so it lets nobody in")
     app.add_route(PLACE, lambda _: RedirectResponse(f"{PLACE[1:]}/"), include_in_schema=False)
     if assistant.store is None or not (settings.insights_password or settings.insights_header):
         app.mount(PLACE, _Door(None, None, settings, meter))

@@ -183,6 +183,34 @@ def test_a_header_is_believed_of_a_trusted_proxy_only(own: Settings, asked: Assi
         assert httpx.get(f"{address}/innsikt/", headers={"X-Forwarded-For": "203.0.113.9"}).status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("told", "peer", "status"),
+    [
+        ("kari", "127.0.0.1", 200),
+        ("", "127.0.0.1", 403),
+        (" \t ", "127.0.0.1", 403),
+        (None, "127.0.0.1", 403),
+        ("kari", "10.0.0.1", 403),
+    ],
+)
+def test_a_header_that_names_nobody_lets_nobody_in(
+    own: Settings, asked: Assistant, told: str | None, peer: str, status: int
+) -> None:
+    settings = replace(own, insights_password="", insights_header="Remote-User", trusted_proxies=("127.0.0.0/8",))
+    with TestClient(create_app(Assistant(settings, asked.store)), client=(peer, 5000)) as client:
+        reply = client.get("/innsikt/", headers={} if told is None else {"Remote-User": told})
+        assert reply.status_code == status, reply.text
+        assert told is None or reply.request.headers["remote-user"] == told  # it was sent
+
+
+def test_a_header_that_nobody_may_send_is_told_of(own: Settings, asked: Assistant, caplog: pytest.LogCaptureFixture) -> None:
+    settings = replace(own, insights_header="Remote-User", trusted_proxies=("127.0.0.1/32",))
+    create_app(Assistant(settings, asked.store))
+    assert "HMS_INSIGHTS_HEADER" not in caplog.text
+    create_app(Assistant(replace(settings, trusted_proxies=()), asked.store))
+    assert "HMS_INSIGHTS_HEADER is set without HMS_TRUSTED_PROXIES" in caplog.text
+
+
 @needs_browser
 @pytest.mark.parametrize(("width", "height", "scheme"), [(1280, 900, "light"), (360, 740, "dark")])
 def test_the_page_in_a_browser(browser: Any, own: Settings, asked: Assistant, width: int, height: int, scheme: str) -> None:
@@ -210,6 +238,7 @@ def test_the_page_in_a_browser(browser: Any, own: Settings, asked: Assistant, wi
         page.locator("#period input:checked").focus()
         page.keyboard.press("ArrowLeft")
         page.get_by_text("de siste 30 dagene").wait_for()
+        assert page.get_by_role("radiogroup", name="Siste").or_(page.get_by_role("group", name="Siste")).count() == 1
         assert {url.split("/")[2] for url in seen if url.startswith("http")} == {address.split("/")[2]}
         assert wrong == [] and context.cookies() == []
         context.close()
