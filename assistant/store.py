@@ -145,7 +145,7 @@ class Store:
     def export(self, answer_id: str) -> dict[str, object] | None:
         """All that is kept of an answer, as JSON has it; None when there is nothing. Raises NotReadyError."""
         kept, said = self.answer(answer_id), self._read(FEEDBACK, FEEDBACK.c.answer_id == _plain(answer_id))
-        told: dict[str, object] = orjson.loads(orjson.dumps({"answer": kept, "feedback": said}))
+        told: dict[str, object] = orjson.loads(orjson.dumps({"answer": kept, "feedback": [Rated(**row) for row in said]}))
         return told if kept or said else None
 
     def _read(self, table: sa.Table, condition: sa.ColumnElement[bool]) -> list[Row]:
