@@ -86,8 +86,8 @@ def around(app: Starlette, settings: Settings, meter: "Meter", tally: Tally) -> 
 def hidden(scope: Scope, settings: Settings) -> bool:
     """Whether whoever asks may not read the figures. An untrusted proxy hides who that is, and often runs on this machine."""
     proxies, readers = ([ip_network(each) for each in those] for those in (settings.trusted_proxies, settings.metrics))
-    peer, reader = _address(_peer(scope)), _asker(scope, proxies)
-    forwarded = "x-forwarded-for" in Headers(scope=scope) and not (peer and any(peer in each for each in proxies))
+    reader = _asker(scope, proxies)
+    forwarded = "x-forwarded-for" in Headers(scope=scope) and not proxied(scope, settings)
     return forwarded or not (reader and any(reader in each for each in readers))
 
 
@@ -264,8 +264,15 @@ def client(scope: Scope, proxies: Sequence[IPv4Network | IPv6Network]) -> str:
     return str(ip_network((address, 64), strict=False) if isinstance(address, IPv6Address) else address or _peer(scope))
 
 
+def proxied(scope: Scope, settings: Settings) -> bool:
+    """Whether a trusted proxy sends this."""
+    peer = _address(_peer(scope))
+    return peer is not None and any(peer in ip_network(each) for each in settings.trusted_proxies)
+
+
 def _peer(scope: Scope) -> str:
-    return str((scope.get("client") or ("",))[0])
+    """Who is at the other end; what "client" says may be a trusted proxy's word (see `_Connection` in assistant.server)."""
+    return str((scope.get("state", {}).get("peer") or scope.get("client") or ("",))[0])
 
 
 def _asker(scope: Scope, proxies: Sequence[IPv4Network | IPv6Network]) -> IPv4Address | IPv6Address | None:

@@ -8,19 +8,23 @@ import logging
 import re
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from assistant import HmsError, NotReadyError
 from assistant.cite import ReaderPage, page_path, page_url, reader_page
 from assistant.question import read
 from assistant.reply import Replier, Tally, writer
 from assistant.settings import Settings
-from assistant.types import Ask
+from assistant.types import Ask, Page
 from corpus import dense
 from corpus.article import ContentError, repair
 from corpus.chunk import Chunk
 from corpus.index import LAW, Busy, Index, IndexFault, current, open_index, read_manifest
+from corpus.language import in_bokmaal
 from corpus.rules import rules
 
 if TYPE_CHECKING:
@@ -197,6 +201,25 @@ class Library:
         index = self.index
         path = page_path(url, self._site(index))
         return index.page(path) if path in index.entries else []
+
+    def pages(self) -> list[Page]:
+        """Every article. Raises NotReadyError."""
+        index = self.index
+        return [Page(page_url(self._site(index), entry.path), entry.title) for entry in index.manifest.articles]
+
+    def alike(self, questions: Sequence[str], least: float) -> list[list[int]]:
+        """Numbers (from 0) of the questions that ask for the same, by groups: two are joined while their mean cosine is `least`
+        or more. Compares each with each. Raises NotReadyError."""
+        from scipy.cluster.hierarchy import fcluster, linkage
+
+        vectors = self.index.embedder.queries([in_bokmaal(each) for each in questions])
+        if len(questions) < 2:
+            return [[number] for number in range(len(questions))]
+        apart = 1 - np.clip(vectors @ vectors.T, -1, 1)[np.triu_indices(len(questions), 1)]
+        groups: dict[int, list[int]] = {}
+        for number, name in enumerate(fcluster(linkage(apart, "average"), 1 - least, "distance")):
+            groups.setdefault(int(name), []).append(number)
+        return list(groups.values())
 
     def account(self, number: str) -> tuple[str, list[Chunk]]:
         """The address and the passages of the one article on an account; nothing when there is none, or several."""

@@ -7,6 +7,7 @@ before it, or by the groups it is written in. Kontoplan, amounts, years, dates, 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from stdnum import iban
 from stdnum.no import fodselsnummer, kontonr
@@ -176,3 +177,11 @@ RULES = (
 )  # fmt: skip
 RULES_OF_WORDS = tuple(rule for rule in RULES if rule.kind in ("e-post", "navn"))
 MARK = re.compile(rf"\[(?:D-nummer|{'|'.join({rule.kind for rule in RULES})})\]")
+
+
+def counted(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of an answer that tells which articles were cited, and nothing of what was asked."""
+    cited = [{**each, "url": each["url"].partition("#")[0], "section": "", "quote": ""} for each in row["citations"]]
+    notices = [{**each, "message": "", "url": ""} for each in row["notices"]]
+    empty: dict[str, Any] = {"question": "", "history": [], "page": None, "answer": "", "nearest": [], "passages": []}
+    return row | empty | {"citations": cited, "notices": notices}

@@ -6,6 +6,7 @@ an attack or plainly empty of content is not searched for.
 
 import functools
 import re
+import textwrap
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from corpus.language import FOREIGN, STOP, bare, in_norwegian, words
 MAX_QUESTION = 2_000  # characters
 MAX_TURNS = 20
 MAX_TURN = 4_000  # characters
+HEADING = 90  # characters of a question that is made a heading
 
 Kind = Literal["search", "greeting", "vague", "refused", "acute"]
 LANGUAGES = ("nb", "nn", "en", *FOREIGN)
@@ -293,3 +295,11 @@ def context(text: str, turns: list[str]) -> str:
         if len(topic(turn)) >= 1 and not POINTING.match(turn):
             break
     return " ".join(needed[-3:])
+
+
+def heading(question: str) -> str:
+    """A question as a heading: the sentence of it that asks, not too long, with a capital first."""
+    sentences = re.split(r"(?<=[.!?])\s+", question.rpartition("→")[2].strip())
+    asking = next((each for each in reversed(sentences) if each.endswith("?")), sentences[0])
+    short = textwrap.shorten(asking, HEADING, placeholder=" …")
+    return short[:1].upper() + short[1:]

@@ -9,8 +9,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from html import escape
 from itertools import groupby
 from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import unquote
 
@@ -83,6 +85,12 @@ def examples(language: str, role: str) -> tuple[str, ...]:
 def roles(language: str) -> list[tuple[str, str]]:
     """What each of ROLES is called, and itself."""
     return [(texts(language)[each], each) for each in ROLES]
+
+
+def reader_html(title: str, html: str, updated: str | None = None) -> str:
+    """A page to read: `html` under a title, with the date of its last change."""
+    dated = f'<p class="updated">Sist oppdatert {escape(day(updated))}</p>' if updated else ""
+    return Template((WEB / "reader.html").read_text("utf-8")).substitute(title=escape(title), updated=dated, body=html)
 
 
 def day(iso: str) -> str:
@@ -192,7 +200,7 @@ def safe_html(text: str, answer: Answer, markers: Mapping[int, str], origin: str
 @functools.cache
 def _templates() -> Environment:
     made = Environment(
-        loader=FileSystemLoader(WEB), autoescape=lambda name: name != "answer.md", undefined=StrictUndefined,
+        loader=FileSystemLoader(WEB), autoescape=lambda name: not str(name).endswith(".md"), undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     made.filters |= {"day": day, "plain": _plain, "blocks": _blocks, "whole": _whole, "readable": _readable}
@@ -231,13 +239,14 @@ def _answer_html(each: Exchange, t: Mapping[str, str]) -> Markup:
     return Markup(safe_html(each.answer.answer, each.answer, markers))
 
 
-def _rendered(template: str, language: str, **values: object) -> str:
+def rendered(template: str, language: str, **values: object) -> str:
+    """A template of web/ with the texts of a language as `t`, and these values."""
     return _templates().get_template(template).render(t=texts(language), **values).strip()
 
 
 def conversation_html(exchanges: Sequence[Exchange], language: str, latest: bool = False) -> str:
     """Questions and answers; `latest` for the one that can be rated, or for the welcome in its place."""
-    return _rendered("chat.html", language, exchanges=exchanges, latest=latest)
+    return rendered("chat.html", language, exchanges=exchanges, latest=latest)
 
 
 def header_html(language: str) -> str:
@@ -247,7 +256,7 @@ def header_html(language: str) -> str:
 
 def sources_html(exchanges: Sequence[Exchange], language: str) -> str:
     """The sources of every answer; those of the last one are shown."""
-    return _rendered("sources.html", language, exchanges=[each for each in exchanges if each.answer])
+    return rendered("sources.html", language, exchanges=[each for each in exchanges if each.answer])
 
 
 def plain_text(each: Exchange, t: Mapping[str, str]) -> str:
@@ -266,7 +275,7 @@ def plain_text(each: Exchange, t: Mapping[str, str]) -> str:
 
 def markdown_file(each: Exchange, language: str) -> str:
     """An answer for the archive, as Markdown."""
-    return re.sub(r"\n{3,}", "\n\n", _rendered("answer.md", language, each=each, answer=each.answer)) + "\n"
+    return re.sub(r"\n{3,}", "\n\n", rendered("answer.md", language, each=each, answer=each.answer)) + "\n"
 
 
 def file(each: Exchange, kind: str, language: str) -> tuple[str, str, bytes]:

@@ -13,7 +13,6 @@ from dataclasses import asdict
 from html import escape
 from http import HTTPStatus
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import h11
@@ -29,16 +28,15 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from assistant import HmsError, NotReadyError
+from assistant import HmsError, NotReadyError, insights
 from assistant.chat import Assistant
 from assistant.guards import MAX_HEAD, OURS, Meter, around, hidden, unread
-from assistant.render import day
+from assistant.render import reader_html
 from assistant.settings import Settings, check_address
 from assistant.types import Answer, Ask, Citation, Event
 from assistant.ui import mount
 from assistant.wire import (
     MODEL,
-    WEB,
     Fault,
     asked,
     chunks,
@@ -77,6 +75,7 @@ def create_app(assistant: Assistant) -> ASGIApp:
     _last_resort(app)
     _error_handlers(app)
     meter = Meter(assistant.settings)  # one for all doors: who asks in the chat has so much less to ask elsewhere
+    insights.mount(app, assistant, meter)
     mounted: FastAPI = mount(app, assistant, meter.wait)
     for route in mounted.routes:  # the chat's own app answers for what nothing else does, so it must speak as we do
         if isinstance(route, Mount) and isinstance(route.app, FastAPI):
@@ -115,6 +114,7 @@ class _Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.app_state = {**self.app_state, "peer": self.client}  # uvicorn puts in its place whom a trusted proxy names
         self._wait()
 
     def on_response_complete(self) -> None:
@@ -242,10 +242,10 @@ def _pages(app: FastAPI, assistant: Assistant) -> None:
         try:
             page = await run_in_threadpool(assistant.page, "/" + path.strip("/"))
         except NotReadyError as waiting:  # a person follows a link here, so the sentence is a page too
-            return HTMLResponse(_reader("Et øyeblikk", f"<p>{escape(str(waiting))}</p>"), 503, {"Retry-After": "5"})
+            return HTMLResponse(reader_html("Et øyeblikk", f"<p>{escape(str(waiting))}</p>"), 503, {"Retry-After": "5"})
         if page is None:
-            return HTMLResponse(_reader("Finner ikke artikkelen", "<p>Det er ingen artikkel på denne adressen.</p>"), 404)
-        return HTMLResponse(_reader(page.title, page.html, page.updated))
+            return HTMLResponse(reader_html("Finner ikke artikkelen", "<p>Det er ingen artikkel på denne adressen.</p>"), 404)
+        return HTMLResponse(reader_html(page.title, page.html, page.updated))
 
     @app.get("/web/{name}.css", include_in_schema=False)
     async def style(name: str, request: Request) -> Response:
@@ -333,8 +333,3 @@ def _error_handlers(app: FastAPI) -> None:
         app.add_exception_handler(kind, reply)
     for theirs in (HTTPException, FastAPIHTTPException, RequestValidationError):
         app.add_exception_handler(theirs, http)
-
-
-def _reader(title: str, html: str, updated: str | None = None) -> str:
-    date = f'<p class="updated">Sist oppdatert {escape(day(updated))}</p>' if updated else ""
-    return Template((WEB / "reader.html").read_text("utf-8")).substitute(title=escape(title), updated=date, body=html)

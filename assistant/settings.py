@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from assistant import HmsError, SettingError
 
 ROOT = Path(__file__).resolve().parent.parent
+PASSWORD = 12  # characters at least: whoever guesses may do so a thousand times a day
 
 
 def _setting(default: Any, read: Callable[[str], Any], about: str) -> Any:
@@ -93,6 +94,18 @@ def _size(value: str) -> int:
     return int(value)
 
 
+def _password(value: str) -> str:
+    if len(value) < PASSWORD:
+        raise ValueError(f"minst {PASSWORD} tegn")
+    return value
+
+
+def _header(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]+", value):
+        raise ValueError("navnet på ett hodefelt, for eksempel Remote-User")
+    return value
+
+
 def _log(value: str) -> str:
     if value != "json":
         raise ValueError("json, eller tom")
@@ -134,6 +147,10 @@ class Settings:
     metrics: tuple[str, ...] = _setting(
         ("127.0.0.0/8", "::1/128"), _networks, "who may read `/metrics`, as addresses or networks, `,`-separated"
     )
+    insights_password: str = _setting("", _password, "password of the owner's page `/innsikt`, 12 characters or more")
+    insights_header: str = _setting(
+        "", _header, "header in which a trusted proxy names whom it lets in to `/innsikt`, as `Remote-User`"
+    )
     log: str = _setting("", _log, "empty: a few lines for people; `json`: a line for each request")
     database_url: str = _setting(
         "",
@@ -159,7 +176,7 @@ def load(environment: Mapping[str, str] | None = None, **overrides: str | None) 
         try:
             values[each.name] = each.metadata["read"](value)
         except ValueError as error:
-            told = re.sub(r"//[^/@]*@", "//…@", value)  # no password
+            told = "…" if each.metadata["read"] is _password else re.sub(r"//[^/@]*@", "//…@", value)  # no password
             raise SettingError(f"{name} er «{told}», men må være {error}.") from None
     return Settings(**values)
 

@@ -2,8 +2,7 @@
 
 Knows tables; knows nothing of how an answer comes about. No answer waits for the database: what is to be kept goes into a bounded
 queue in memory, and one thread writes it. While the database is away rows wait; when it is back they are written, each once.
-Everything is redacted on its way in and deleted when its time is over. What could not be answered has no table of its own: it is
-the answers whose outcome is `not_covered`.
+Everything is redacted on its way in and deleted when its time is over. Gaps have no table: they are the `not_covered` answers.
 """
 
 import contextlib
@@ -13,28 +12,27 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
 from assistant import NotReadyError, SettingError
-from assistant.privacy import redact
+from assistant.privacy import counted, redact
 from assistant.settings import ROOT, Settings
 from assistant.types import Answer, Ask, Citation, Feedback, Kept, Notice, Page, Rated
 
 log = logging.getLogger(__name__)
 MIGRATIONS = ROOT / "deploy" / "migrations"
 WAITING = 10_000  # rows while the database is away, some kilobytes each; more, and the oldest go
-BATCH = 500  # rows in one transaction
+BATCH, PART = 500, 5_000  # rows in one transaction: written, and read where there may be many
 PAUSE, LONGEST = 1.0, 30.0  # seconds until the database is tried again, twice as long each time
-CONNECTING, LOCKED = 5, 10  # seconds to wait for PostgreSQL, and for another process to let go of SQLite
-DAY, HOUR = 86_400.0, 3_600.0
-LOCK = 0x484D53  # "HMS": replicas that start together migrate one after the other
+DAY = 86_400.0
 MIGRATING = threading.Lock()  # Alembic keeps what it works on in its module
 AWAY = "Databasen med svarene kan ikke nås akkurat nå; prøv igjen om litt."
 Row = dict[str, Any]
@@ -70,8 +68,7 @@ class Store:
         beside = settings.index.absolute()
         self._file = None if settings.database_url else beside.with_name(f"{beside.name}-answers.sqlite")
         self._engine = _engine(settings.database_url or sa.URL.create("sqlite", database=str(self._file)))
-        self._wall, self._drift = wall, 0.0
-        self._begun = wall() - time.monotonic()
+        self._wall, self._drift, self._begun = wall, 0.0, wall() - time.monotonic()
         self._rows, self._lost = deque[tuple[sa.Table, Row]](maxlen=WAITING), 0
         self._changed, self._writing = threading.Condition(), threading.Lock()
         self._opened = self._closing = self._away = False
@@ -96,17 +93,16 @@ class Store:
 
     def answered(self, answer: Answer, ask: Ask, passages: Sequence[str]) -> None:
         """Keep an answer, and what it was made from; returns at once."""
-        told = asdict(answer)
-        row = {name: told[name] for name in ANSWERS.columns.keys() if name in told}  # noqa: SIM118
+        row = {name: value for name, value in asdict(answer).items() if name in ANSWERS.c}
         row |= {"question": redact(answer.question).text, "role": ask.role, "page": ask.page and redact(ask.page).text}
         row["history"] = [redact(turn.content).text for turn in ask.history if turn.role == "user"]
         row["passages"] = list(passages)
-        self._keep(ANSWERS, row if self._keeps_text else _counted(row))
+        self._keep(ANSWERS, row if self._keeps_text else counted(row))
 
     def rate(self, feedback: Feedback) -> None:
         """Keep what a reader says of an answer; returns at once."""
-        said = {"reason": feedback.reason, "comment": feedback.comment}
-        said = {name: redact(text).text if text and self._keeps_text else None for name, text in said.items()}
+        texts = (("reason", feedback.reason), ("comment", feedback.comment))
+        said = {name: redact(text).text if text and self._keeps_text else None for name, text in texts}
         self._keep(FEEDBACK, asdict(feedback) | said | {"id": uuid.uuid4().hex})
 
     def _keep(self, table: sa.Table, row: Row) -> None:
@@ -118,9 +114,25 @@ class Store:
 
     # Reading
 
-    def answers(self, since: datetime) -> list[Kept]:
-        """The answers since then, in the order in which they came. Raises NotReadyError when the database is away."""
-        return [Kept(**row) for row in self._read(ANSWERS, ANSWERS.c.time >= _naive(since))]
+    def each(self, since: datetime, *names: str) -> Iterator[Mapping[Any, Any]]:
+        """The time and these fields of each answer since then, in order, a part in memory at a time. Raises NotReadyError."""
+        columns, since = [ANSWERS.c[name] for name in ("number", "time", *names)], _naive(since)
+        wanted = sa.select(*columns).order_by(ANSWERS.c.number).limit(PART)
+        with self._at_hand() as connection:  # begun at a number, for by time the database would sort them all for each part
+            first = connection.scalar(sa.select(sa.func.min(ANSWERS.c.number)).where(ANSWERS.c.time >= since))
+        last, full = (first or 0) - 1, first is not None
+        while full:
+            with self._at_hand() as connection:
+                part = connection.execute(wanted.where(ANSWERS.c.number > last)).mappings().all()
+            yield from (row for row in part if row["time"] >= since)
+            full, last = len(part) == PART, part[-1]["number"] if part else last
+
+    def cited(self, since: datetime) -> set[str]:
+        """The addresses that answers since then cite. Raises NotReadyError."""
+        texts = sa.select(sa.cast(ANSWERS.c.citations, sa.Text)).where(ANSWERS.c.time >= _naive(since)).distinct()
+        with self._at_hand() as connection:  # read as text, for most of them are those of an answer that was given before
+            found = connection.scalars(texts, execution_options={"yield_per": PART})
+            return {each["url"] for text in found for each in orjson.loads(text)}
 
     def ratings(self, since: datetime) -> list[Rated]:
         """What readers said since then, in order. Raises NotReadyError."""
@@ -132,16 +144,14 @@ class Store:
 
     def export(self, answer_id: str) -> dict[str, object] | None:
         """All that is kept of an answer, as JSON has it; None when there is nothing. Raises NotReadyError."""
-        found = [asdict(kept) for kept in (self.answer(answer_id),) if kept]
-        said = self._read(FEEDBACK, FEEDBACK.c.answer_id == _plain(answer_id))
-        whole = {"answer": found[0] if found else None, "feedback": said}
-        told: dict[str, object] = json.loads(json.dumps(whole, default=datetime.isoformat))
-        return told if found or said else None
+        kept, said = self.answer(answer_id), self._read(FEEDBACK, FEEDBACK.c.answer_id == _plain(answer_id))
+        told: dict[str, object] = orjson.loads(orjson.dumps({"answer": kept, "feedback": [Rated(**row) for row in said]}))
+        return told if kept or said else None
 
     def _read(self, table: sa.Table, condition: sa.ColumnElement[bool]) -> list[Row]:
+        wanted = sa.select(table).where(condition).order_by(table.c.number)
         with self._at_hand() as connection:
-            found = connection.execute(sa.select(table).where(condition).order_by(table.c.number))
-            return [_row(row) for row in found.mappings()]
+            return [_row(row) for row in connection.execute(wanted).mappings()]
 
     @contextlib.contextmanager
     def _at_hand(self) -> Iterator[sa.Connection]:
@@ -160,10 +170,9 @@ class Store:
 
     def forget(self, answer_id: str) -> bool:
         """Delete an answer and what was said of it, in the files too; whether there was any. Raises NotReadyError."""
-        gone = 0
+        wanted = [sa.delete(key.table).where(key == _plain(answer_id)) for key in (FEEDBACK.c.answer_id, ANSWERS.c.id)]
         with self._at_hand() as connection:
-            for column in (FEEDBACK.c.answer_id, ANSWERS.c.id):
-                gone += connection.execute(sa.delete(column.table).where(column == _plain(answer_id))).rowcount
+            gone = sum(connection.execute(each).rowcount for each in wanted)
         self._erase()
         return gone > 0
 
@@ -184,7 +193,7 @@ class Store:
     def tidy(self) -> None:
         """Look at the clock, and delete what is too old; done by itself at the start and every day."""
         drift = self._wall() - time.monotonic() - self._begun
-        if min(abs(drift), abs(drift - self._drift)) < HOUR:  # in step, or where it was yesterday
+        if min(abs(drift), abs(drift - self._drift)) < DAY / 24:  # in step, or where it was yesterday
             self._begun, drift = self._begun + drift, 0.0
         self._drift = drift
         with contextlib.suppress(NotReadyError):
@@ -278,12 +287,13 @@ class Store:
 
 def _engine(address: str | sa.URL) -> sa.Engine:
     """An engine that never tells what it writes. Raises SettingError when the driver is missing."""
-    url, own = sa.make_url(address), {"timeout": LOCKED}
+    url, own = sa.make_url(address), {"timeout": 10}  # seconds for another process to let go
+    as_json: Row = {"json_serializer": _json, "json_deserializer": orjson.loads}
     if url.get_backend_name() != "sqlite":
         url = url.set(drivername="postgresql+psycopg")
-        own = {"connect_timeout": CONNECTING, "keepalives_idle": 10, "tcp_user_timeout": 10_000}  # the last in milliseconds
+        own = {"connect_timeout": 5, "keepalives_idle": 10, "tcp_user_timeout": 10_000}  # the last in milliseconds
     try:
-        engine = sa.create_engine(url, connect_args=own, hide_parameters=True, pool_pre_ping=True, json_serializer=_json)
+        engine = sa.create_engine(url, connect_args=own, hide_parameters=True, pool_pre_ping=True, **as_json)
     except ImportError:
         wanted = "men pakken psycopg mangler; kjør `.venv/bin/pip install 'psycopg[binary]'`."
         raise SettingError(f"HMS_DATABASE_URL er «{url.render_as_string()}», {wanted}") from None
@@ -305,12 +315,11 @@ def _migrate(engine: sa.Engine) -> None:
     from alembic import command
     from alembic.config import Config
 
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     with MIGRATING, engine.begin() as connection:  # SQLite's transaction is the lock
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         if engine.dialect.name == "postgresql":
-            connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({LOCK})"))
-        config.attributes["connection"] = connection
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(4738387)")  # a number that only we use
         command.upgrade(config, "head")
 
 
@@ -323,14 +332,6 @@ def _json(value: object) -> str:
     return _plain(json.dumps(value, ensure_ascii=False))
 
 
-def _counted(row: Row) -> Row:
-    """A row that tells which articles were cited, and nothing of what was asked."""
-    cited = [{**each, "url": each["url"].partition("#")[0], "section": "", "quote": ""} for each in row["citations"]]
-    notices = [{**each, "message": "", "url": ""} for each in row["notices"]]
-    empty: Row = {"question": "", "history": [], "page": None, "answer": "", "nearest": [], "passages": []}
-    return row | empty | {"citations": cited, "notices": notices}
-
-
 def _naive(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
 
@@ -338,9 +339,9 @@ def _naive(moment: datetime) -> datetime:
 def _row(row: sa.RowMapping) -> Row:
     """The fields of a Kept or a Rated."""
     made: dict[str, Any] = {"citations": Citation, "notices": Notice, "nearest": Page}
-    whole = {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
-    whole |= {name: tuple(kind(**each) for each in whole[name]) for name, kind in made.items() if name in whole}
-    return whole | {"time": row["time"].replace(tzinfo=UTC)}
+    lists = {name: value for name, value in row.items() if isinstance(value, list)}
+    whole = {name: tuple(made[name](**each) if name in made else each for each in value) for name, value in lists.items()}
+    return {**row, **whole, "time": row["time"].replace(tzinfo=UTC)}
 
 
 def _why(error: Exception) -> str:

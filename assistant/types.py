@@ -6,7 +6,7 @@ public interface (see README, "The answer"); renaming a field here changes the c
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 from corpus.chunk import Chunk
@@ -161,6 +161,76 @@ class Rated:
     rating: str
     reason: str | None
     comment: str | None
+
+
+@dataclass(frozen=True)
+class Span:
+    """Answers of a week, or a day, by outcome, and the milliseconds within which half of them came, and 95 in 100."""
+
+    start: date
+    outcomes: Mapping[str, int]
+    p50: int
+    p95: int
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Questions that ask for the same, which the articles leave open: how often they were asked, how often readers reported it.
+
+    `heading` is proposed for what would answer them, `language` its language; `id` is that of the newest answer to one of them.
+    """
+
+    id: str
+    heading: str
+    language: str
+    questions: tuple[str, ...]
+    count: int
+    reported: int
+    last: date
+    nearest: Page | None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question that is asked in whatever words: how often, and how often it stayed open."""
+
+    question: str
+    count: int
+    open: int
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """What readers said of an answer that did not help them, and the answer when it is still kept."""
+
+    ratings: tuple[Rated, ...]
+    kept: Kept | None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A notice, and how often readers were shown it."""
+
+    notice: Notice
+    count: int
+    last: date
+
+
+@dataclass(frozen=True)
+class Insights:
+    """What is told to the owner of the articles about a period of `days`; `textless` answers have no question that is kept."""
+
+    days: int
+    made: datetime
+    spans: tuple[Span, ...]
+    whole: Span
+    gaps: tuple[Gap, ...]
+    asked: tuple[Asked, ...]
+    complaints: tuple[Complaint, ...]
+    rated: Mapping[str, int]
+    never: tuple[Page, ...]
+    shown: tuple[Shown, ...]
+    textless: int
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from assistant import render as look
 from assistant.question import MAX_TURN, MAX_TURNS
 from assistant.render import EVERYONE, LANGUAGES, ROLES, Exchange, texts
 from assistant.types import Answer, Ask, Citation, Feedback, Turn
+from assistant.wire import preferred
 
 if TYPE_CHECKING:
     from assistant.chat import Assistant
@@ -40,22 +41,27 @@ Wait = Callable[[str, Any], int]  # what is counted, an ASGI scope → seconds u
 
 def mount(app: Any, assistant: "Assistant", wait: Wait) -> Any:
     """The app with the chat page at `/`; `wait` is told of the request of every question and rating."""
+    return framed(app, build(assistant, wait), "/", [], (WEB / "chat.js").read_text("utf-8"))
+
+
+def framed(app: Any, page: Any, path: str, css: Sequence[str], script: str) -> Any:
+    """The app with a Gradio page at a path, in the chat's looks with more files of web/, and with a script: a function."""
     import gradio as gr
 
-    page = build(assistant, wait)
+    scripts = ((WEB / "choices.js").read_text("utf-8"), script)
     return gr.mount_gradio_app(
         app,
         page,
-        path="/",
+        path=path,
         footer_links=[],
         run_history=False,
         allowed_paths=[],
         show_error=False,
         ssr_mode=False,
         theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"], primary_hue="teal"),
-        css_paths=[WEB / "chat.css"],
-        favicon_path=str(WEB / "logo.svg"),
-        js=(WEB / "chat.js").read_text("utf-8"),
+        css_paths=[WEB / name for name in ("chat.css", *css)],
+        favicon_path=str(WEB / "logo.svg") if path == "/" else None,  # elsewhere Gradio has none of its own
+        js=f"() => {{ {' '.join(f'({each.strip()})();' for each in scripts)} }}",
         head='<meta name="color-scheme" content="light dark"><meta name="robots" content="noindex">'
         '<link rel="stylesheet" href="/web/print.css">',
     )
@@ -277,21 +283,6 @@ def _file(each: Exchange, kind: str, language: str) -> dict[str, str]:
     """A file as the page saves it: its name, its type, its bytes in base64."""
     name, mime, data = look.file(each, kind, language)
     return {"name": name, "mime": mime, "data": base64.b64encode(data).decode()}
-
-
-def preferred(accepted: str) -> str:
-    """The page's language for an Accept-Language header: bokmål, nynorsk, else English; bokmål when nothing is said."""
-    for each in accepted.lower().split(","):
-        match each.split(";")[0].strip().split("-")[0]:
-            case "nn":
-                return "nn"
-            case "nb" | "no" | "da" | "sv":
-                return "nb"
-            case "" | "*":
-                continue
-            case _:
-                return "en"
-    return "nb"
 
 
 def _in(language: str, role: str, kept: Talk) -> Shown:

@@ -4,16 +4,19 @@ Knows JSON and the one shape of an error: one Norwegian sentence in `{"error": {
 paths and secrets never leave the process. Knows nothing of routes, nor of how an answer comes about.
 """
 
+import base64
+import csv
 import functools
 import gzip
 import hashlib
+import io
 import json
 import logging
 import math
 import re
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, get_args
@@ -34,6 +37,7 @@ SOURCES = "**Kilder**"  # above them, in others' chats
 MODEL = "hms-assistenten"  # as OpenAI's clients name it
 KINDS = {429: "rate_limit_error", 500: "server_error", 503: "server_error"}  # of an error, as OpenAI has it
 SAID = {"answer_id": (1, 100), "reason": (0, 200), "comment": (0, 1000)}  # of an answer: how many characters
+RISKY = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # so begins a formula in a spreadsheet
 UNEXPECTED = "Noe gikk galt hos oss; prøv igjen om litt."
 TOLD = {  # HTTP status → code, sentence
     400: ("malformed", "Forespørselen til «{path}» kan ikke leses; se /openapi.json."),
@@ -267,6 +271,41 @@ def chunks(event: Event, host: str) -> str:
 
 def _about(answer: Answer, kind: str) -> dict[str, object]:
     return {"id": f"chatcmpl-{answer.id}", "object": kind, "created": int(time.time()), "model": MODEL}
+
+
+def password(authorization: str) -> bytes | None:
+    """The password of an Authorization header as browsers send it, whatever the name that it is for; None when there is none."""
+    kind, _, told = authorization.partition(" ")
+    try:
+        return base64.b64decode(told, validate=True).partition(b":")[2] if kind.lower() == "basic" else None
+    except ValueError:
+        return b""
+
+
+def preferred(accepted: str) -> str:
+    """The page's language for an Accept-Language header: bokmål, nynorsk, else English; bokmål when nothing is said."""
+    for each in accepted.lower().split(","):
+        match each.split(";")[0].strip().split("-")[0]:
+            case "nn":
+                return "nn"
+            case "nb" | "no" | "da" | "sv":
+                return "nb"
+            case "" | "*":
+                continue
+            case _:
+                return "en"
+    return "nb"
+
+
+def as_csv(rows: Iterable[Sequence[object]]) -> bytes:
+    """Rows as spreadsheets in Norway read them; what somebody wrote is never a formula there."""
+    text = io.StringIO()
+    csv.writer(text, delimiter=";").writerows([_cell(value) for value in row] for row in rows)
+    return text.getvalue().encode("utf-8-sig")
+
+
+def _cell(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.lstrip(" \n\u00a0").startswith(RISKY) else value
 
 
 def log_lines() -> None:

@@ -3,8 +3,8 @@
 usage: python -m docs.screenshots [--out FOLDER]
 
 Starts `python app.py` on a free port with an index of its own, and the blog of tests/ beside it, asks in Chromium, and writes
-chat.png, chat-narrow.png, chat-dark.png, chat-account.png, chat-missing.png, widget.png and widget-narrow.png. Knows the pages by
-what a reader sees; knows nothing of what is behind them.
+chat.png, chat-narrow.png, chat-dark.png, chat-account.png, chat-missing.png, widget.png, widget-narrow.png and insights.png.
+Knows the pages by what a reader sees; knows nothing of what is behind them.
 """
 
 import argparse
@@ -26,6 +26,19 @@ SETTLED = 800  # milliseconds in which the answer is scrolled into place and the
 WIDE, NARROW = (1280, 900), (390, 844)  # a laptop and a telephone
 COLOURS = 256  # of a picture: these pages are flat, and a quarter of the size
 ARTICLES = ROOT / "corpus" / "articles"
+PASSWORD = "bare til bildene"  # of the page of insights, while they are taken
+# What was asked before the owner looks, and how often. Of the answers to those with a reason one reader said so.
+ASKED = (
+    ("Hvor lenge sitter verneombudet?", 7, "finner ikke sitatet"),
+    ("Hvor mange må vi være før vi trenger verneombud?", 5, ""),
+    ("Hvilken konto fører jeg arbeidsklær på?", 4, ""),
+    ("Må vi ha bedriftshelsetjeneste?", 3, "utdatert"),
+    ("Kan ansatte lade elbil gratis på jobben?", 3, ""),
+    ("Er gratis elbillading skattepliktig?", 2, "mangler i artiklene"),
+    ("Hvordan lader vi elbiler på arbeidsplassen?", 1, ""),
+    ("Hvordan søker vi om skattefradrag for forskning?", 2, ""),
+    ("Hvem vant fotballkampen i går?", 1, ""),
+)
 FLAGS = ("--no-sandbox", "--disable-gpu", "--hide-scrollbars")
 
 
@@ -48,6 +61,7 @@ PICTURES = (
     Picture("chat-missing.png", "chat", WIDE, question="Hvem vant fotballkampen i går?"),
     Picture("widget.png", "widget", WIDE),
     Picture("widget-narrow.png", "widget", NARROW),
+    Picture("insights.png", "insights", WIDE),
 )
 
 
@@ -72,20 +86,35 @@ def _taken(chromium: str, chat: str, blog: str, out: Path) -> Iterator[Path]:
         for picture in PICTURES:
             width, height = picture.size
             context = browser.new_context(
-                viewport={"width": width, "height": height}, color_scheme=picture.scheme, locale="nb-NO", reduced_motion="reduce"
+                viewport={"width": width, "height": height},
+                color_scheme=picture.scheme,
+                locale="nb-NO",
+                reduced_motion="reduce",
+                http_credentials={"username": "eier", "password": PASSWORD, "origin": chat},
             )
             page = context.new_page()
             page.set_default_timeout(30_000)
             if picture.page == "chat":
                 _ask_the_chat(page, chat, picture.question)
-            else:
+            elif picture.page == "widget":
                 _ask_the_widget(page, blog)
+            else:
+                page.goto(f"{chat}/innsikt/")
+                page.locator("#insights .tiles").wait_for()
             page.mouse.move(0, 0)  # nothing is drawn as if it were pointed at
             page.wait_for_timeout(SETTLED)
             _keep(page.screenshot(animations="disabled"), out / picture.name)
             context.close()
             yield out / picture.name
         browser.close()
+
+
+def _ask_much(client: Any) -> None:
+    """Questions and ratings for the owner to look at."""
+    for question, often, reason in ASKED:
+        answers = [client.post("/api/ask", json={"question": question}).raise_for_status().json() for _ in range(often)]
+        said = {"answer_id": answers[0]["id"], "rating": "down" if reason else "up", "reason": reason}
+        client.post("/api/feedback", json=said).raise_for_status()
 
 
 def _keep(picture: bytes, file: Path) -> None:
@@ -115,9 +144,11 @@ def _pages(work: Path) -> Iterator[tuple[str, str]]:
     """The addresses of the chat and of a blog that embeds it, both over the shipped articles."""
     port = free_port()
     blog = f"http://127.0.0.1:{port}"
-    with server([ARTICLES], work / "index", {"HMS_BASE_URL": blog, "HMS_ALLOWED_ORIGINS": blog}) as (_, client, begun):
+    told = {"HMS_BASE_URL": blog, "HMS_ALLOWED_ORIGINS": blog, "HMS_INSIGHTS_PASSWORD": PASSWORD}
+    with server([ARTICLES], work / "index", told) as (_, client, begun):
         chat = str(client.base_url).rstrip("/")
         _wait_until_ready(client, begun)
+        _ask_much(client)
         with served(built(ARTICLES, work / "blog", blog, chat), port, chat):
             yield chat, blog
 

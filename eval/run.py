@@ -24,8 +24,7 @@ from assistant.types import Ask, Passage, Turn
 from corpus import dense
 from corpus.build import build
 from corpus.index import current, read_manifest
-from eval import EvalError, dataset, metrics
-from eval.dataset import Record
+from eval import EvalError, Record, metrics, read_objects, read_records
 from eval.metrics import Judge, Row, Table, interval, percentile
 
 History = list[dict[str, str]]
@@ -221,7 +220,7 @@ def run_over(content: Path, questions: Path, out: Path, progress: Progress = lam
     """The scored rows of a question file over a content folder, indexed in `out`; links are judged by its built site."""
     build([content], out / "index", dense.load(), SITE)
     judge = Judge([content], metrics.build_site(content, out / "site"), SITE)
-    run(dataset.read(questions), InProcess(out / "index"), judge, out, progress)
+    run(read_records(questions), InProcess(out / "index"), judge, out, progress)
     return [*read_rows(out).values()]
 
 
@@ -229,7 +228,7 @@ def read_rows(run: Path) -> dict[str, Row]:
     """The rows of a finished run by question id, from its folder or its records.jsonl. Raises EvalError."""
     file = run / "records.jsonl" if run.is_dir() else run
     try:
-        return {row["id"]: row for row in dataset.rows(file) if isinstance(row["scores"], dict)}
+        return {row["id"]: row for row in read_objects(file) if isinstance(row["scores"], dict)}
     except (EvalError, KeyError, TypeError) as error:
         raise EvalError(f"{file} er ikke en ferdig kjøring ({error}); oppgi mappen som «python -m eval run» skrev.") from None
 

@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import pytest
 
 from assistant.chat import Assistant
 from assistant.settings import Settings
+from assistant.store import Store
+from assistant.types import Kept
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -88,6 +91,11 @@ def app(port: int, ready: str = "/api/ready", **environment: str) -> Iterator[st
     finally:
         server.terminate()
         server.wait(20)
+
+
+def answers(store: Store, since: datetime) -> list[Kept]:
+    """What is kept of the answers since then, in the order in which they came."""
+    return [kept for row in store.each(since, "id") if (kept := store.answer(row["id"]))]
 
 
 def answering(url: str, alive: Callable[[], bool] = lambda: True) -> None:

@@ -22,7 +22,7 @@ from assistant.settings import Settings
 from assistant.store import Store
 from assistant.types import Ask, Feedback
 from eval.bench import free_port
-from tests.conftest import ROOT
+from tests.conftest import ROOT, answers
 
 
 def run(*arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
@@ -191,6 +191,6 @@ def test_what_is_kept_of_an_answer_can_be_replayed_exported_and_forgotten(assist
 
 def test_the_terminal_keeps_nothing(index: str, settings: Settings) -> None:
     with Store(settings) as store:
-        before = len(store.answers(datetime(1970, 1, 1, tzinfo=UTC)))
+        before = len(answers(store, datetime(1970, 1, 1, tzinfo=UTC)))
         run("ask", "Hva er AMU?", "--index", index)
-        assert len(store.answers(datetime(1970, 1, 1, tzinfo=UTC))) == before
+        assert len(answers(store, datetime(1970, 1, 1, tzinfo=UTC))) == before

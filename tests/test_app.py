@@ -14,7 +14,7 @@ import pytest
 
 from assistant.settings import Settings
 from assistant.store import Store
-from tests.conftest import ROOT
+from tests.conftest import ROOT, answers
 
 
 def start(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -61,4 +61,4 @@ def test_what_was_answered_is_kept_when_the_server_is_stopped(assistant: object,
     server.send_signal(how)
     server.wait(20)
     with Store(settings) as store:
-        assert [each.id for each in store.answers(begun)] == [reply.json()["id"]]
+        assert [each.id for each in answers(store, begun)] == [reply.json()["id"]]

@@ -12,7 +12,7 @@ from corpus.article import Article
 from corpus.check import check, references
 from corpus.law import Reference
 from corpus.markdown import blocks
-from eval.dataset import read_articles
+from eval import read_articles
 from tests.conftest import ROOT
 
 ARTICLES = read_articles([ROOT / "corpus" / "articles"])

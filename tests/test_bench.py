@@ -8,9 +8,8 @@ import pytest
 
 from assistant.chat import Assistant
 from assistant.settings import Settings
-from eval import EvalError, bench
+from eval import EvalError, Record, bench
 from eval.bench import Ranked
-from eval.dataset import Record
 
 RECORD = Record("q", "nb", "figure", "hvor mange?", gold_urls=("/a",), answer_facts=(("30",),))
 

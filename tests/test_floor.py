@@ -11,7 +11,7 @@ import pytest
 
 from assistant.chat import Assistant
 from assistant.settings import Settings
-from eval.dataset import read
+from eval import read_records
 from eval.metrics import Judge, Row
 from eval.run import InProcess, run
 from tests.conftest import ROOT
@@ -25,7 +25,7 @@ def report(assistant: Assistant, settings: Settings, tmp_path_factory: pytest.Te
     assert assistant.ready
     target = InProcess(settings.index)
     out: Path = tmp_path_factory.mktemp("run")
-    return run(read(QUESTIONS / FLOOR["questions"]), target, Judge(settings.content, None, target.base_url), out)
+    return run(read_records(QUESTIONS / FLOOR["questions"]), target, Judge(settings.content, None, target.base_url), out)
 
 
 @pytest.mark.parametrize(("group", "score", "least"), FLOOR["at_least"])

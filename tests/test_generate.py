@@ -23,8 +23,7 @@ from assistant.generate import Markers
 from assistant.question import Question
 from assistant.settings import Settings
 from assistant.types import Answer, Ask, Turn
-from eval import dataset
-from eval.dataset import Record
+from eval import Record, read_records
 from eval.metrics import Judge
 from eval.run import InProcess, ask
 from tests.conftest import ROOT
@@ -308,7 +307,7 @@ def test_a_model_that_copies_the_articles_own_words_loses_nothing(
     served: ModelServer, assistant: Assistant, talking: Assistant
 ) -> None:
     served.scripts["model"] = Copyist(assistant).script
-    records = dataset.read(ROOT / "eval" / "questions" / "shipped.jsonl")[::8]
+    records = read_records(ROOT / "eval" / "questions" / "shipped.jsonl")[::8]
     records = [each for each in records if each.answer_facts and each.gold_urls]
     plain, _ = facts_and_cited(assistant, records)
     copied, models = facts_and_cited(talking, records)

@@ -41,7 +41,8 @@ OWNERS = {
     "sentence_transformers": {"corpus.dense", "corpus.train"},  # one reads a model, the other makes it
     "torch": {"corpus.dense", "corpus.train"},
     "fastapi": {"assistant.server"},
-    "starlette": {"assistant.server", "assistant.guards", "assistant.wire"},
+    "starlette": {"assistant.server", "assistant.guards", "assistant.wire", "assistant.insights"},
+    "scipy": {"assistant.library", "eval.fit"},
     "uvicorn": {"assistant.server"},
     "limits": {"assistant.guards"},
     "prometheus_client": {"assistant.reply"},
@@ -51,6 +52,7 @@ OWNERS = {
     "gradio": {"assistant.ui", "assistant.insights"},
     "langchain_core": {"assistant.retrieve", "assistant.chat"},
     "langchain": {"corpus.enrich"},
+    "orjson": {"assistant.store"},
     "sqlalchemy": {"assistant.store"},
     "alembic": {"assistant.store"},
     "stdnum": {"assistant.privacy"},

@@ -14,8 +14,7 @@ from assistant import QuestionError
 from corpus.build import build
 from corpus.dense import load
 from corpus.index import current
-from eval import EvalError, run
-from eval.dataset import Record
+from eval import EvalError, Record, run
 from eval.metrics import Judge, Row, build_site, hugo
 from eval.run import History, InProcess, OverHttp, overview, write
 from tests.conftest import Writer

@@ -36,7 +36,7 @@ from assistant.server import create_app
 from assistant.settings import Settings
 from assistant.store import Store
 from assistant.types import Answer, Ask, Citation, Feedback, Notice, Page, Turn
-from tests.conftest import ROOT
+from tests.conftest import ROOT, answers
 
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
 PASSAGE = "/blogs/amu#3"
@@ -145,9 +145,9 @@ def test_an_answer_comes_back_as_it_was_kept(own: Settings) -> None:
         kept.answered(answer(1), Ask("", history, "leder", "/blogs/amu"), [PASSAGE])
         kept.answered(answer(2), Ask(""), [])
         kept.rate(Feedback("1", "down", "utdatert", "Gammelt\ntall: «æøå»\ud800\0"))
-        first, second = kept.answers(before)
+        first, second = answers(kept, before)
         (rating,) = kept.ratings(before)
-        assert kept.answers(datetime.now(UTC) + timedelta(hours=1)) == []
+        assert answers(kept, datetime.now(UTC) + timedelta(hours=1)) == []
     assert (first.question, first.answer, first.outcome) == ("Når må vi ha AMU? 1", "Fra 30 ansatte. [1]", "answered")
     assert (first.citations, first.notices, first.nearest) == (answer(1).citations, answer(1).notices, answer(1).nearest)
     assert (first.history, first.role, first.page) == (("Hva er AMU?",), "leder", "/blogs/amu")
@@ -167,7 +167,7 @@ def test_eight_threads_at_once_lose_nothing(own: Settings) -> None:
     with Store(own) as kept, ThreadPoolExecutor(8) as pool:
         list(pool.map(one, range(800)))
     with Store(own) as again:
-        assert sorted(int(each.id) for each in again.answers(EVER)) == list(range(800))
+        assert sorted(int(each.id) for each in answers(again, EVER)) == list(range(800))
         assert sorted(int(each.answer_id) for each in again.ratings(EVER)) == list(range(800))
 
 
@@ -220,7 +220,7 @@ def test_replicas_that_start_at_once_make_the_tables_once(own: Settings) -> None
     replicas = [writing(own, 10 * number, 10 * number + 10) for number in range(4)]
     assert sum(len(replica.communicate(timeout=60)[0].split()) for replica in replicas) == 40
     with Store(own) as kept:
-        assert sorted(int(each.id) for each in kept.answers(EVER)) == list(range(40))
+        assert sorted(int(each.id) for each in answers(kept, EVER)) == list(range(40))
 
 
 # Faults
@@ -235,7 +235,7 @@ def test_what_was_kept_outlives_a_process_that_is_killed_while_it_writes(tmp_pat
         process.kill()
         told += [line for line in process.communicate(timeout=60)[0].splitlines() if line]
     with Store(own) as kept:
-        assert {line.strip() for line in told} <= {each.id for each in kept.answers(EVER)}
+        assert {line.strip() for line in told} <= {each.id for each in answers(kept, EVER)}
     with contextlib.closing(sqlite3.connect(file(tmp_path))) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
@@ -260,11 +260,11 @@ def test_nothing_is_lost_while_postgresql_is_down_and_comes_back(
                 threading.Thread(target=postgres.stop).start()
             if number == 250:
                 with pytest.raises(NotReadyError, match="kan ikke nås akkurat nå; prøv igjen om litt"):
-                    kept.answers(EVER)
+                    answers(kept, EVER)
             if number == 300:
                 threading.Thread(target=postgres.start).start()
         until(lambda: any("the database is back; 0 rows" in each for each in sentences(caplog)))
-        assert sorted(int(each.id) for each in kept.answers(EVER)) == list(range(400))
+        assert sorted(int(each.id) for each in answers(kept, EVER)) == list(range(400))
         assert sorted(int(each.answer_id) for each in kept.ratings(EVER)) == list(range(400))
     assert slowest < 0.5  # seconds: nobody waited for a connection
     assert len([each for each in sentences(caplog) if "rows wait for it" in each]) == 1
@@ -298,7 +298,7 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_lost(tmp_path: Path, caplog:
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
         until(lambda: len(sentences(caplog)) > 1)
-        assert sorted(int(each.id) for each in kept.answers(EVER)) == list(range(300))
+        assert sorted(int(each.id) for each in answers(kept, EVER)) == list(range(300))
     failed, back = sentences(caplog)
     assert failed.startswith("the database cannot be written, so rows wait for it: OperationalError: ")
     assert back == "the database is back; 0 rows were dropped meanwhile"
@@ -311,7 +311,7 @@ def test_the_file_deleted_while_it_is_in_use_is_made_anew(tmp_path: Path) -> Non
         for each in tmp_path.glob("index-answers.sqlite*"):
             each.unlink()
         kept.answered(answer(2), Ask(""), [])
-        assert [each.id for each in kept.answers(EVER)] == ["2"]
+        assert [each.id for each in answers(kept, EVER)] == ["2"]
     assert file(tmp_path).stat().st_mode & 0o077 == 0
 
 
@@ -368,10 +368,10 @@ def test_what_is_too_old_is_gone_after_a_restart_and_what_was_said_of_it_too(own
         kept.rate(Feedback("old", "up"))
         kept.rate(Feedback("young", "up"))
         kept.answered(answer("young"), Ask(""), [])
-        assert len(kept.answers(EVER)) == 2
+        assert len(answers(kept, EVER)) == 2
     with Store(own) as kept:
-        until(lambda: len(kept.answers(EVER)) == 1)
-        assert kept.answers(EVER)[0].id == kept.ratings(EVER)[0].answer_id == "young"
+        until(lambda: len(answers(kept, EVER)) == 1)
+        assert answers(kept, EVER)[0].id == kept.ratings(EVER)[0].answer_id == "young"
         assert len(kept.ratings(EVER)) == 1
 
 
@@ -382,21 +382,21 @@ def test_a_clock_that_jumps_moves_nothing_until_it_has_stood_for_a_day(own: Sett
             jump[0] = years * 365 * 86_400
             kept.answered(answer(number), Ask(""), [])
             kept.tidy()
-        rows = kept.answers(EVER)
+        rows = answers(kept, EVER)
         assert [each.id for each in rows] == ["0", "1", "2", "3"]
         assert rows == sorted(rows, key=lambda each: each.time) and rows[-1].time - rows[0].time < timedelta(minutes=1)
         jump[0] = 365 * 86_400
         kept.tidy()
-        assert len(kept.answers(EVER)) == 4
+        assert len(answers(kept, EVER)) == 4
         kept.tidy()  # a day later
-        assert kept.answers(EVER) == []
+        assert answers(kept, EVER) == []
 
 
 def test_what_a_wrong_clock_wrote_into_the_future_does_not_stay_longer(own: Settings) -> None:
     with Store(own, ago(days=-3650)) as kept:
         kept.answered(answer(1), Ask(""), [])
     with Store(own) as kept:
-        until(lambda: [each.time <= datetime.now(UTC) for each in kept.answers(EVER)] == [True])
+        until(lambda: [each.time <= datetime.now(UTC) for each in answers(kept, EVER)] == [True])
 
 
 def test_off_keeps_counts_and_nothing_of_what_was_asked(tmp_path: Path) -> None:
@@ -404,7 +404,7 @@ def test_off_keeps_counts_and_nothing_of_what_was_asked(tmp_path: Path) -> None:
         asked = Ask("", (Turn("user", "Hva med fisk?"),), "leder", "/blogs/fisk")
         kept.answered(answer(1, question="Hva er fisk?", answer="fisk er tretti"), asked, [PASSAGE])
         kept.rate(Feedback("1", "down", "fisk", "mer fisk"))
-        (row,), (rating,) = kept.answers(EVER), kept.ratings(EVER)
+        (row,), (rating,) = answers(kept, EVER), kept.ratings(EVER)
         assert b"fisk" not in written(tmp_path) and b"tretti" not in written(tmp_path)
     assert (row.outcome, row.language, row.role, row.elapsed_ms, row.index) == ("answered", "nb", "leder", 31, "20260101")
     assert [(each.url, each.title, each.quote) for each in row.citations] == [("https://example.no/blogs/amu/", "AMU", "")]

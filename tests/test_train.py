@@ -21,8 +21,7 @@ from corpus.train import (
     structure_pairs,
     train,
 )
-from eval import dataset
-from eval.dataset import bank_faults
+from eval import bank_faults, read_records
 from tests.conftest import BLOG, ROOT
 
 ARTICLES = ROOT / "corpus" / "articles"
@@ -75,7 +74,7 @@ def test_every_other_question_of_the_bank_names_an_article_and_a_heading() -> No
     passages, _ = read_passages(found)
     questions, faults = read_bank(BANK, passages)
     assert [fault for fault in faults if "no article /lov/" not in fault and "no article /forskrift/" not in fault] == []
-    measured = dataset.read(ROOT / "eval" / "questions" / "dev.jsonl")
+    measured = read_records(ROOT / "eval" / "questions" / "dev.jsonl")
     assert list(bank_faults(questions, measured)) == []
 
 

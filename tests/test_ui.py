@@ -14,7 +14,8 @@ from assistant.chat import Assistant
 from assistant.settings import Settings
 from assistant.store import Store
 from assistant.types import Answer, Ask, Event, Feedback, Rated
-from assistant.ui import Talk, build, converse, done, preferred
+from assistant.ui import Talk, build, converse, done
+from assistant.wire import preferred
 
 QUESTION = "Hvor lenge sitter verneombudet?"
 

@@ -71,16 +71,6 @@ language. A press that the server must hear of is told to it as an event "told" 
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   };
-  // Gradio gives each choice of a group another name, so that arrow keys would not choose.
-  document.addEventListener('keydown', event => {
-    const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
-    if (!step || !event.target.matches?.('#role input, #language input')) return;
-    event.preventDefault();
-    const group = all('input', event.target.closest('fieldset'));
-    const next = group.at((group.indexOf(event.target) + step) % group.length);
-    next.focus();
-    next.click();
-  });
   // Gradio names a group of choices by a text beside it, and the conversation not at all.
   const name = () => {
     for (const group of all('#role, #language')) {

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from corpus.article import Article
-from eval import EvalError
-from eval.dataset import SECTIONS, Record, faults, norquad, read, read_articles, recombine, rows
+from eval import SECTIONS, EvalError, Record, faults, norquad, read_articles, read_objects, read_records, recombine
 
 WHOLE: dict[str, Any] = {
     "id": "amu-1",
@@ -58,7 +57,7 @@ def small(**fields: Any) -> str:
 
 def test_every_field_is_read(file: Path) -> None:
     file.write_text(json.dumps(WHOLE, ensure_ascii=False) + "\n", "utf-8")
-    assert read(file) == [
+    assert read_records(file) == [
         Record(
             id="amu-1",
             lang="nn",
@@ -77,19 +76,19 @@ def test_every_field_is_read(file: Path) -> None:
 
 def test_what_is_left_out_has_the_formats_defaults(file: Path) -> None:
     file.write_text("\ufeff" + small() + "\n\n" + small(id="b", note="our own"), "utf-8")
-    first, second = read(file)
+    first, second = read_records(file)
     assert (first.expect, first.must_cite, first.turns, first.answer_facts) == ("answer", "any", (), ())
     assert second.id == "b"
 
 
 def test_a_question_without_gold_pages_must_not_be_answered(file: Path) -> None:
     file.write_text(small(gold_urls=[]) + "\n" + small(id="b", gold_urls=[], expect="greet"), "utf-8")
-    assert [record.expect for record in read(file)] == ["abstain", "greet"]
+    assert [record.expect for record in read_records(file)] == ["abstain", "greet"]
 
 
 def test_line_separators_inside_a_question_do_not_end_its_line(file: Path) -> None:
     file.write_text(json.dumps({"id": "a", "lang": "nb", "type": "x", "question": "a\u2028b"}, ensure_ascii=False), "utf-8")
-    assert read(file)[0].question == "a\u2028b"
+    assert read_records(file)[0].question == "a\u2028b"
 
 
 @pytest.mark.parametrize(
@@ -119,7 +118,7 @@ def test_line_separators_inside_a_question_do_not_end_its_line(file: Path) -> No
 def test_a_broken_line_is_named(file: Path, line: str, said: str) -> None:
     file.write_text(f"{small(id='first')}\n\n{line}\n", "utf-8")
     with pytest.raises(EvalError) as error:
-        read(file)
+        read_records(file)
     assert f"{file}, linje 3: " in str(error.value)
     assert said in str(error.value)
 
@@ -128,12 +127,12 @@ def test_a_broken_line_is_named(file: Path, line: str, said: str) -> None:
 def test_an_empty_or_unreadable_file_is_refused(file: Path, data: bytes, said: str) -> None:
     file.write_bytes(data)
     with pytest.raises(EvalError, match=said):
-        read(file)
+        read_records(file)
 
 
 def test_a_missing_file_is_refused(file: Path) -> None:
     with pytest.raises(EvalError, match="kan ikke leses"):
-        read(file)
+        read_records(file)
 
 
 @pytest.fixture
@@ -188,10 +187,10 @@ def test_an_echo_of_a_heading_and_a_double_are_told(articles: dict[str, Article]
 
 def test_other_lines_are_read_as_they_are_and_a_broken_one_is_named(file: Path) -> None:
     file.write_text('{"a": 1}\n\n{"b": [2]}\n', "utf-8")
-    assert rows(file) == [{"a": 1}, {"b": [2]}]
+    assert read_objects(file) == [{"a": 1}, {"b": [2]}]
     file.write_text('{"a": 1}\n[]\n', "utf-8")
     with pytest.raises(EvalError, match="linje 2: linjen er ikke et JSON-objekt"):
-        rows(file)
+        read_objects(file)
 
 
 @pytest.fixture
