@@ -324,7 +324,7 @@ def test_figures_tell_what_is_answered_and_when_a_reader_leaves(settings: Settin
 def test_an_article_is_given_as_text_by_its_path_or_its_address(assistant: Assistant) -> None:
     found = assistant.article("/blogs/regnskap/verneombud")
     assert found is not None
-    assert (found["title"], found["updated"], found["url"]) == ("Verneombud", "2025-11-20", "/lest/blogs/regnskap/verneombud")
+    assert (found["title"], found["updated"], found["url"]) == ("Verneombud", "2026-11-26", "/lest/blogs/regnskap/verneombud")
     assert "velges for to år om gangen" in str(found["text"])
     cited = assistant.ask(Ask("Hvor lenge sitter verneombudet?")).citations[0].url
     assert assistant.article(cited) == assistant.article(f"https://assistent.example{cited}") == found

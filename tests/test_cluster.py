@@ -179,4 +179,6 @@ def test_a_day_of_a_hundred_thousand_questions_grows_neither_memory_nor_open_fil
     print(f"\n{total} questions, {dict(statuses)}; memory in MB and open files, at each twentieth: {seen}")
     assert set(statuses) == {200}
     (memory, files), (least_memory, least_files) = seen[-1], seen[1]
-    assert memory - least_memory <= 100 and files <= least_files + 2
+    assert (
+        memory - least_memory <= 100 and files <= least_files + 6
+    )  # the store opens a connection, of three files, when it likes

@@ -633,11 +633,11 @@ def test_a_follow_up_that_is_unsure_is_put_anew_by_the_model(
 def test_without_a_question_put_anew_in_time_the_plain_one_is_answered(
     served: ModelServer, assistant: Assistant, talking: Assistant, rewriting: Script
 ) -> None:
-    greeted = Ask("Hvor lenge varer vervet?", (Turn("user", "Hei"), Turn("assistant", "Hei! Hva lurer du på?")))
+    greeted = Ask("Hvor lenge varer vervene?", (Turn("user", "Hei"), Turn("assistant", "Hei! Hva lurer du på?")))
     assert 0 <= (assistant.confidence(greeted) or -1.0) < CONFIDENT
     served.scripts["model"] = replace(rewriting, after=Script(status=401))
     asked, begun = len(served.asked), time.monotonic()
-    assert fallback(talking.ask(greeted)) == instead("key")
+    assert fallback(talking.ask(greeted), "Vervet som verneombud varer i to år om gangen") == instead("key")
     assert len(served.asked) == asked + 2
     assert time.monotonic() - begun < generate.REWRITING + 1.5
 
