@@ -130,7 +130,10 @@ def passages(index: Index, question: str, limit: int, page: str | None = None, r
     if not len(found.rows):
         return []
     columns = evidence(index, text, weights, found)
-    sure = round(ground(ground_evidence(index, text, weights, found, columns) | beyond(question)), 3)
+    told = ground_evidence(index, text, weights, found, columns)
+    # Whatever the matter, an article that holds every word of the question speaks of it.
+    told |= beyond(question) if told["missing_page"] else dict.fromkeys(beyond(""), 0.0)
+    sure = round(ground(told), 3)
     total = scores(columns) + _doubted(index, text, found, columns) + PAGE * (index.pages[found.rows] == _number(index, page))
     if role not in (None, "regnskap"):
         total = total - OTHERS * columns["kontoplan"]
