@@ -130,10 +130,7 @@ def passages(index: Index, question: str, limit: int, page: str | None = None, r
     if not len(found.rows):
         return []
     columns = evidence(index, text, weights, found)
-    told = ground_evidence(index, text, weights, found, columns)
-    # Whatever the matter, an article that holds every word of the question speaks of it.
-    told |= beyond(question) if told["missing_page"] else dict.fromkeys(beyond(""), 0.0)
-    sure = round(ground(told), 3)
+    sure = round(ground(with_matter(question, ground_evidence(index, text, weights, found, columns))), 3)
     total = scores(columns) + _doubted(index, text, found, columns) + PAGE * (index.pages[found.rows] == _number(index, page))
     if role not in (None, "regnskap"):
         total = total - OTHERS * columns["kontoplan"]
@@ -249,10 +246,12 @@ def ground_evidence(
     }
 
 
-def beyond(question: str) -> dict[str, float]:
-    """What the words of a question, as it was put, say of its matter, by name: evidence that there is no answer."""
+def with_matter(question: str, told: Mapping[str, float]) -> dict[str, float]:
+    """Evidence and, by name, what the words of the question as it was put say of its matter: that there is no answer. Whatever
+    it is, a page that holds every word of the question speaks of it."""
     left_open, elsewhere, own = matters(question)
-    return {"open": min(left_open, OPEN), "own": max(0.0, own - OWN), "elsewhere": max(0.0, elsewhere - ELSEWHERE)}
+    found = {"open": min(left_open, OPEN), "own": max(0.0, own - OWN), "elsewhere": max(0.0, elsewhere - ELSEWHERE)}
+    return {**told, **(found if told["missing_page"] else dict.fromkeys(found, 0.0))}
 
 
 def _named(index: Index, text: str) -> list[list[tuple[str, ...]]]:

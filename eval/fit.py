@@ -19,7 +19,7 @@ import numpy as np
 
 from assistant import select as units
 from assistant.question import Question, pieces, read
-from assistant.retrieve import Candidates, beyond, candidates, evidence, ground_evidence, passages, understood, with_opening
+from assistant.retrieve import Candidates, candidates, evidence, ground_evidence, passages, understood, with_matter, with_opening
 from assistant.support import Checker
 from assistant.types import Ask, Turn
 from corpus import dense
@@ -217,7 +217,7 @@ def ground(sets: Sequence[Asked]) -> tuple[dict[str, float], float]:
     """The weights of abstention and their base, by logistic regression; what words say of matters on top of all the others."""
     told = [(ground_of(own.index, row), own, own.weight / len(own.questions)) for own in sets for row in own.questions]
     told = [each for each in told if each[0]]
-    words = list(beyond(""))
+    words = ["open", "own", "elsewhere"]
     others = [{name: value for name, value in evidence.items() if name not in words} for evidence, *_ in told]
     weight = np.array([weight for *_, weight in told]) * 1_000
     covered = np.array([own.covered for _, own, _ in told])
@@ -248,7 +248,7 @@ def ground_of(index: Index, row: Row) -> dict[str, float]:
     """The evidence that an index answers a question; empty when it finds nothing."""
     question = asked(row["question"], row.get("turns", ())).search
     found, columns = _candidates(index, question)
-    return ground_evidence(index, *understood(index, question), found, columns) | beyond(question) if len(found.rows) else {}
+    return with_matter(question, ground_evidence(index, *understood(index, question), found, columns)) if len(found.rows) else {}
 
 
 def signs() -> str:

@@ -252,9 +252,6 @@ def test_an_answer_is_copied_and_saved(browser: Any, address: str) -> None:
     page.context.close()
 
 
-DRAWN = "each => [getComputedStyle(each).backgroundColor, getComputedStyle(each).colorScheme]"
-
-
 def test_on_paper_there_are_answers_quotes_and_addresses_and_no_buttons(browser: Any, address: str) -> None:
     page = asked(browser, address, "Hvor lenge sitter verneombudet?")
     page.emulate_media(media="print", color_scheme="dark")

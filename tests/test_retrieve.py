@@ -10,7 +10,7 @@ import pytest
 
 from assistant import retrieve
 from assistant.chat import Assistant
-from assistant.retrieve import PER_ARTICLE, Candidates, candidates, passages
+from assistant.retrieve import PER_ARTICLE, Candidates, candidates, passages, with_matter
 from assistant.types import Audience
 from corpus import dense
 from corpus.build import build
@@ -139,3 +139,9 @@ def test_the_second_best_of_a_page_is_told_beside_the_best() -> None:
     best, second = retrieve._of_page(np.array([1, 1, 2]), np.array([0.2, 0.5, 0.9]))
     assert best.tolist() == [0.5, 0.5, 0.9]
     assert second.tolist() == [0.2, 0.2, 0.0]
+
+
+def test_the_matter_of_a_question_says_nothing_against_a_page_that_holds_its_words() -> None:
+    asked = "hvor lenge skal poteter koke"
+    assert with_matter(asked, {"missing_page": 0.3})["elsewhere"] > 0
+    assert with_matter(asked, {"missing_page": 0.0}) == {"missing_page": 0.0, "open": 0.0, "own": 0.0, "elsewhere": 0.0}
