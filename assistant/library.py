@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from assistant import HmsError, NotReadyError
 from assistant.cite import ReaderPage, page_path, page_url, reader_page
@@ -84,6 +85,8 @@ class Library:
         """Over the live index, and over that of the laws when there is one; warm. Raises IndexFault, dense.ServerAway."""
         index = open_index(self.settings.index, embedder, self.settings.chroma_url)
         index.warm()
+        # An answer multiplies small matrices by the dozen; threads for each wait for one another, and half of the time is theirs.
+        threadpool_limits(1, user_api="blas")
         rules(), read(Ask("Hva er HMS?"))  # their tables are read now, so that the first answer need not wait
         # Units are compared by the shipped embedder: dozens a question, too many for a slow one.
         own = dense.load() if self.settings.embedder else embedder

@@ -11,7 +11,7 @@ did worse (eval/LOG.md, 2026-11-25).
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,6 @@ from langchain_core.retrievers import BaseRetriever
 from assistant.question import language, matters
 from assistant.types import Audience, Passage
 from corpus.chunk import full_text, section
-from corpus.dense import alike
 from corpus.index import Index
 from corpus.language import STOP, bokmaal, everyday, words
 
@@ -33,6 +32,8 @@ PER_ARTICLE = 4  # passages of one article among the results: more would push ou
 MEANING, WORDS = 1.0, 0.8  # weights; eval/LOG.md, 2026-11-24
 PAGE = 1.5  # what a passage of the page that is being read has ahead, in the judge's units
 DOUBT, WRITTEN = 0.75, 13.0  # where the embedder knows none of the words: what meaning loses, and what likeness in letters weighs
+RUN = 4  # letters; K1 and B are of BM25 over such runs: that one stands in a text says most, how often little
+K1, B = 0.5, 0.75
 OTHERS = 0.5  # what a page about an account has behind, for those who keep no accounts (eval/LOG.md, 2026-11-26)
 ACCOUNT = re.compile(r"(?<![\d§.-])([1-8]\d{3})(?![\d.-])")
 ASKS_ACCOUNT = re.compile(
@@ -194,6 +195,18 @@ def _doubted(index: Index, question: str, found: Candidates, columns: Mapping[st
     written = alike(f" {' '.join(words(question))} ", [index.spelt(page) for page in own])[place]
     by_meaning = sum(WEIGHTS[name] * column for name, column in columns.items() if "meaning" in name)
     return np.asarray(strange * (WRITTEN * written - DOUBT * by_meaning))
+
+
+def alike(question: str, texts: Sequence[str]) -> np.ndarray:
+    """How alike a question and each of some texts are written: shape (texts,), the share of the question's runs of letters that a
+    text holds, those that few of the texts hold counting most. Finds names, and words in other forms and compounds."""
+    runs = sorted({question[start : start + RUN] for start in range(len(question) - RUN + 1)})
+    times = np.array([[text.count(run) for run in runs] for text in texts], dtype=float).reshape(len(texts), len(runs))
+    sizes = np.array([len(text) for text in texts]) / max(np.mean([len(text) for text in texts]), 1)
+    held = times * (1 + K1) / (times + K1 * (1 - B + B * sizes)[:, None])
+    having = (times > 0).sum(axis=0)
+    rarity = np.log1p((len(texts) - having + 0.5) / (having + 0.5))
+    return np.asarray(held @ rarity / max(rarity.sum(), 1e-6))
 
 
 def ground(told: Mapping[str, float]) -> float:

@@ -30,14 +30,14 @@ from corpus.article import Article, Rejected, read_contents
 from corpus.chunk import Chunk, chunker, chunks, full_text, searched_text, to_json, weighted_text
 from corpus.enrich import FILE, Enricher, Written
 from corpus.index import (
-    BESIDE_VECTORS,
+    BESIDE_FILE,
     Busy,
     Entry,
     Index,
     IndexFault,
     Lexical,
     Manifest,
-    beside_vectors,
+    beside,
     current,
     open_index,
     open_version,
@@ -205,12 +205,18 @@ def _write(
             lines += [f"{to_json(chunk)}\n".encode() for chunk in own]
         length = len(lines) - before
         entries.append(Entry(article.path, article.title, article.file, article.hash, article.updated, length, questions))
-    vectors.remove([key for keys in old.values() for key in keys])
+    gone = [key for keys in old.values() for key in keys]
+    asked = live.asked if live else beside(embedder, articles)
+    lost = vectors.of(gone)
+    vectors.remove(gone)
+    asked.remove(lost, vectors)
     new = [chunk for page in changed.values() for chunk in page]
     for start in _counted(range(0, len(new), dense.BATCH), "Lager vektorer", progress):
         part = new[start : start + dense.BATCH]
         texts = [searched_text(chunk, written.of(chunk.id)) for chunk in part]
-        vectors.add([chunk.id for chunk in part], embedder.documents(texts))
+        found = embedder.documents(texts)
+        vectors.add([chunk.id for chunk in part], found)
+        asked.add(found)
     vectors.close()
     progress("Lager ordindeksen", 0, 1)
     _write_words(place, read.names, documents)
@@ -218,12 +224,7 @@ def _write(
     (place / "articles.jsonl").write_text(
         "".join(f"{json.dumps(vars(each), ensure_ascii=False)}\n" for each in articles), "utf-8"
     )
-    if live:
-        shutil.copy(live.folder / BESIDE_VECTORS, place / BESIDE_VECTORS)
-    else:  # of an index of laws nobody asks what it leaves open
-        asked = any(article.kind == "artikkel" for article in articles)
-        beside = beside_vectors(embedder) if asked else np.zeros((0, embedder.dimensions))
-        np.save(place / BESIDE_VECTORS, beside.astype(np.float16))
+    np.savez(place / BESIDE_FILE, vectors=asked.vectors.astype(np.float16), held=asked.held)
     manifest = replace(target, articles=tuple(entries), chunks=len(lines))
     (place / "manifest.json").write_text(json.dumps(asdict(manifest), ensure_ascii=False, indent=1), "utf-8")
     return manifest

@@ -1,5 +1,4 @@
-"""Vectors and their nearest neighbours: which passages mean the same as the question, and, where an embedder does not know their
-words, which are written alike.
+"""Vectors and their nearest neighbours: which passages mean the same as the question.
 
 Knows texts, ids and vectors of unit length; knows nothing of articles. A static model is a tokenizer and a matrix and is read
 as just that: sentence-transformers costs seconds and 400 MB to import, and gives the same numbers (see tests/test_dense.py).
@@ -24,12 +23,12 @@ import numpy as np
 log = logging.getLogger(__name__)
 SHIPPED = Path(__file__).resolve().parent / "model"
 BATCH = 2_000  # vectors a write; Chroma takes at most 5,461
+LEAST = 0.6  # cosine of a question and a passage that has something on its matter
+ROWS = 250  # compared with others at once: 12 MB
 SERVER_BATCH, SERVER_SECONDS = 500, 20  # vectors a request to a Chroma server, and how long it may take; one at most, mostly
 APART = r"[^\p{L}\p{N}§%]+"  # what the shipped model's tokenizer takes out between words, and the words that it leaves
 WORD = re.compile(r"(?:[^\W_]|[§%])+")
 KNOWN, OTHER = 1.5, 2.0  # pieces a word: 1.4 in the articles that the shipped embedder was trained on, 2.0 in the news
-RUN = 4  # letters
-K1, B = 0.5, 0.75  # of BM25 over runs of letters: that one stands in a text says most, how often little
 
 
 class Embedder(Protocol):
@@ -176,18 +175,6 @@ class ServerAway(Away):
     """The Chroma server does not answer, or not with what was stored there. One Norwegian sentence."""
 
 
-def alike(question: str, texts: Sequence[str]) -> np.ndarray:
-    """How alike a question and each of some texts are written: shape (texts,), the share of the question's runs of letters that a
-    text holds, those that few of the texts hold counting most. Finds names, and words in other forms and compounds."""
-    runs = sorted({question[start : start + RUN] for start in range(len(question) - RUN + 1)})
-    times = np.array([[text.count(run) for run in runs] for text in texts], dtype=float).reshape(len(texts), len(runs))
-    sizes = np.array([len(text) for text in texts]) / max(np.mean([len(text) for text in texts]), 1)
-    held = times * (1 + K1) / (times + K1 * (1 - B + B * sizes)[:, None])
-    having = (times > 0).sum(axis=0)
-    rarity = np.log1p((len(texts) - having + 0.5) / (having + 0.5))
-    return np.asarray(held @ rarity / max(rarity.sum(), 1e-6))
-
-
 class Vectors:
     """A Chroma collection, cosine space: embedded in a folder of its own, to which one process may write, or on a server.
 
@@ -223,6 +210,15 @@ class Vectors:
             with other._reached():
                 found = other._collection.get(limit=self._batch, offset=start, include=["embeddings"])
             self.add(found["ids"], found["embeddings"])
+
+    def of(self, ids: Sequence[str]) -> np.ndarray:
+        """The vectors of some ids, in no order: shape (ids, dimensions)."""
+        found: list[Any] = []
+        for start in range(0, len(ids), self._batch):
+            with self._reached():
+                part: Any = self._collection.get(ids=list(ids[start : start + self._batch]), include=["embeddings"])
+            found += list(part["embeddings"])
+        return np.array(found)
 
     def remove(self, ids: Sequence[str]) -> None:
         """Forget these ids."""
@@ -269,6 +265,30 @@ class Vectors:
         if self._away:
             log.warning("%s answers again", self._place)
         self._away = False
+
+
+class Held:
+    """Which of some vectors, of shape (vectors, dimensions), have one in a collection at a cosine of LEAST or more; kept up while
+    that one changes. `held` has shape (vectors,)."""
+
+    def __init__(self, vectors: np.ndarray, held: np.ndarray | None = None) -> None:
+        self.vectors = np.asarray(vectors, dtype=np.float32)
+        self.held = np.zeros(len(vectors), dtype=bool) if held is None else held
+
+    def add(self, others: np.ndarray) -> None:
+        """When others have come to the collection."""
+        self.held |= self._near(others)
+
+    def remove(self, others: np.ndarray, collection: Vectors) -> None:
+        """When others have gone from it."""
+        for row in np.flatnonzero(self.held & self._near(others)):
+            self.held[row] = any(cosine >= LEAST for _, cosine in collection.nearest(self.vectors[row], 1))
+
+    def _near(self, others: np.ndarray) -> np.ndarray:
+        near = np.zeros(len(self.vectors), dtype=bool)
+        for start in range(0, len(others) if len(near) else 0, ROWS):
+            near |= (self.vectors @ others[start : start + ROWS].T).max(axis=1) >= LEAST
+        return near
 
 
 def vectors_of(version: Path, name: str, server: str, create: bool = False) -> Vectors:

@@ -2,7 +2,7 @@
 
     <folder>/CURRENT                the id of the live version
     <folder>/versions/<id>/         manifest.json  chunks.jsonl  articles.jsonl  vocabulary.json  words.npz
-                                    beside.npy  lexical/  chroma/ (not with a Chroma server: there the collection hms-<id>)
+                                    beside.npz  lexical/  chroma/ (not with a Chroma server: there the collection hms-<id>)
 
 Knows how an index lies on disk and what makes it whole; knows nothing of questions. Versions are written by `corpus.build`;
 nothing under a finished version is ever changed.
@@ -99,10 +99,9 @@ class Lexical:
 
 LAW = "lov"  # folder within an index's own: the index of the laws' text, when there is one
 BESIDE = Path(__file__).resolve().parent / "questions" / "beside.jsonl"
-BESIDE_VECTORS = "beside.npy"  # of a version: the vectors of those questions, half precision
+BESIDE_FILE = "beside.npz"  # of a version: the vectors of those questions, and on which of their matters there is something
 BESIDE_TRIED, NOT_BESIDE = 5, 0.35  # the nearest such questions that are looked at; the cosine of a question like none of them
 KEPT = 2_000  # chunks and questions that are held in memory: an answer reads its articles several times over
-HELD = 0.6  # cosine with a passage from which on the articles have something on a matter
 
 
 class IndexFault(Exception):
@@ -157,10 +156,9 @@ class Index:
     ids: tuple[str, ...]
     _lines: "Lines"
     _articles: "Lines"
-    _beside: np.ndarray  # the questions of questions/beside.jsonl: float32, shape (questions, dimensions)
+    asked: dense.Held  # the questions of questions/beside.jsonl
     rows: dict[str, int] = field(default_factory=dict)
     entries: dict[str, Entry] = field(default_factory=dict)
-    _known: dict[int, float] = field(default_factory=dict)
     _spelt: dict[int, str] = field(default_factory=dict)
     pages: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int32))  # the article's number of each row
 
@@ -191,15 +189,9 @@ class Index:
 
         Of the questions that articles like these most often leave open, those on which these have something are passed over.
         """
-        near = self._beside @ vector
+        near = self.asked.vectors @ vector
         best = np.argsort(-near)[:BESIDE_TRIED]
-        return next((float(near[row]) for row in best if self._held(int(row)) < HELD), NOT_BESIDE)
-
-    def _held(self, row: int) -> float:
-        """The cosine of a question of questions/beside.jsonl with the nearest passage."""
-        if row not in self._known:
-            self._known[row] = self.vectors.nearest(self._beside[row], 1)[0][1]
-        return self._known[row]
+        return next((float(near[row]) for row in best if not self.asked.held[row]), NOT_BESIDE)
 
     def warm(self) -> None:
         """Make now what the first question would have to wait for."""
@@ -259,11 +251,14 @@ class Lines:
         return bytes(self._map[self._starts[row] : self._starts[row + 1]])
 
 
-def beside_vectors(embedder: dense.Embedder) -> np.ndarray:
-    """The questions of questions/beside.jsonl as vectors; none of a slow embedder, which would take minutes."""
-    lines = BESIDE.read_text("utf-8").splitlines() if isinstance(embedder, dense.StaticEmbedder) else []
-    texts = [in_bokmaal(" ".join((*row.get("turns", ()), row["question"]))) for row in map(json.loads, lines)]
-    return embedder.queries(texts) if texts else np.zeros((0, embedder.dimensions), dtype=np.float32)
+def beside(embedder: dense.Embedder, articles: Sequence[Article]) -> dense.Held:
+    """The questions of questions/beside.jsonl, beside no passages yet: none for laws, of which nobody asks what they leave open,
+    and none for a slow embedder, which would take minutes."""
+    wanted = isinstance(embedder, dense.StaticEmbedder) and any(article.kind == "artikkel" for article in articles)
+    rows = map(json.loads, BESIDE.read_text("utf-8").splitlines() if wanted else ())
+    texts = [in_bokmaal(" ".join((*row.get("turns", ()), row["question"]))) for row in rows]
+    vectors = embedder.queries(texts) if texts else np.zeros((0, embedder.dimensions))
+    return dense.Held(vectors.astype(np.float16))  # as they are kept, so that an updated index is like a new one
 
 
 def current(folder: Path) -> Path | None:
@@ -328,6 +323,7 @@ def open_index(folder: Path, embedder: dense.Embedder, server: str = "") -> Inde
 def open_version(version: Path, manifest: Manifest, embedder: dense.Embedder, server: str = "") -> Index:
     """Open one version and check that its parts agree; raises IndexFault, or the error of the part that is broken."""
     analyzer = Analyzer(json.loads((version / "vocabulary.json").read_text("utf-8")))
+    asked = np.load(version / BESIDE_FILE)
     index = Index(
         manifest=manifest,
         folder=version,
@@ -337,7 +333,7 @@ def open_version(version: Path, manifest: Manifest, embedder: dense.Embedder, se
         ids=tuple(f"{entry.path}#{number}" for entry in manifest.articles for number in range(entry.chunks)),
         _lines=Lines(version / "chunks.jsonl"),
         _articles=Lines(version / "articles.jsonl"),
-        _beside=np.asarray(np.load(version / BESIDE_VECTORS), dtype=np.float32),
+        asked=dense.Held(asked["vectors"], asked["held"]),
     )
     counts = {len(index.ids), len(index._lines), index.lexical.rows, index.vectors.count(), manifest.chunks}
     if len(counts) != 1:

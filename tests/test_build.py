@@ -192,6 +192,7 @@ def test_an_updated_index_is_the_one_that_a_build_from_nothing_makes(content: Wr
         assert dict(updated.nearest(question, 2)) == pytest.approx(
             dict(anew.nearest(question, 2)), abs=2**-23
         )  # a distance in 32 bits
+    assert np.array_equal(updated.asked.held, anew.asked.held)
     for index in (updated, anew):
         index.vectors.close()
 

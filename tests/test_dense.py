@@ -132,6 +132,18 @@ def test_an_embedder_tells_when_it_does_not_know_the_words_of_other_articles() -
     assert embedder.strange({"ingebrigtsen": 4, "curlinglag": 3, "brexit": 5}) == 1.0
 
 
-def test_texts_that_share_rare_runs_of_letters_are_alike() -> None:
-    scores = dense.alike(" mehamn ", ["siktet i mehamn-saken torsdag", "politiet i oslo torsdag", "helt annet"])
-    assert scores[0] > 0 == scores[1] == scores[2]
+def test_what_a_collection_has_something_on_follows_what_comes_and_goes(tmp_path: Path) -> None:
+    embedder = dense.load()
+    asked = dense.Held(embedder.queries(["Hvem velger verneombudet?", "Hvor står kaffemaskinen?"]))
+    texts = {"a": "Verneombudet velges av de ansatte.", "b": "Kaffemaskinen står i kantinen.", "c": "Hvor står kaffemaskinen?"}
+    collection = dense.Vectors(tmp_path, create=True)
+    for key, vector in zip(texts, embedder.documents(list(texts.values())), strict=True):
+        collection.add([key], vector[None])
+        asked.add(vector[None])
+    assert asked.held.tolist() == [True, True]
+    for key, left in (("b", [True, True]), ("c", [True, False]), ("a", [False, False])):
+        gone = collection.of([key])
+        collection.remove([key])
+        asked.remove(gone, collection)
+        assert asked.held.tolist() == left
+    collection.close()

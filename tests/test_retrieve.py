@@ -10,7 +10,7 @@ import pytest
 
 from assistant import retrieve
 from assistant.chat import Assistant
-from assistant.retrieve import PER_ARTICLE, Candidates, candidates, passages, with_matter
+from assistant.retrieve import PER_ARTICLE, Candidates, alike, candidates, passages, with_matter
 from assistant.types import Audience
 from corpus import dense
 from corpus.build import build
@@ -145,3 +145,8 @@ def test_the_matter_of_a_question_says_nothing_against_a_page_that_holds_its_wor
     asked = "hvor lenge skal poteter koke"
     assert with_matter(asked, {"missing_page": 0.3})["elsewhere"] > 0
     assert with_matter(asked, {"missing_page": 0.0}) == {"missing_page": 0.0, "open": 0.0, "own": 0.0, "elsewhere": 0.0}
+
+
+def test_texts_that_share_rare_runs_of_letters_are_alike() -> None:
+    scores = alike(" mehamn ", ["siktet i mehamn-saken torsdag", "politiet i oslo torsdag", "helt annet"])
+    assert scores[0] > 0 == scores[1] == scores[2]
