@@ -4,7 +4,7 @@ Pure: knows chunks and the text-fragment standard (wicg.github.io/scroll-to-text
 """
 
 import re
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import accumulate, count
@@ -83,10 +83,13 @@ def law_quote(chunk: Chunk, first: int, language: str) -> tuple[str, list[Unit]]
     return f"{phrases.STATUTE[language].format(name=f'[{name}]({law.link(key, paragraph)})')} {said}", units
 
 
-def corrected(text: str, sources: Sequence[Source], language: str) -> str:
+def corrected(
+    text: str, sources: Sequence[Source], language: str, leads: Callable[[Unit, rules.Claim], bool] = lambda *_: True
+) -> str:
     """An answer with the law's figures first and the articles' outdated ones marked; its markers number the `sources` from 1.
 
-    The articles' words are left as they are. More than CORRECTIONS of them would bury the answer; the notices name all.
+    The articles' words are left as they are. More than CORRECTIONS of them, or those that do not lead, would bury the answer; the
+    notices name all.
     """
     told: dict[str, str] = {}
     for number, claim in _claims(sources):
@@ -94,7 +97,8 @@ def corrected(text: str, sources: Sequence[Source], language: str) -> str:
             before, marker, after = text.rpartition(f"[{number}]")
             mark = f" *({phrases.OUTDATED[language]})*"
             text = text if after.startswith(mark) else before + marker + mark + after
-            told.setdefault(claim.rule.id, f"{_correction(claim, language)} [{number}]")
+            if leads(sources[number - 1][0], claim):
+                told.setdefault(claim.rule.id, f"{_correction(claim, language)} [{number}]")
     return "\n\n".join([*list(told.values())[:CORRECTIONS], text])
 
 

@@ -87,8 +87,9 @@ class Account:
 
 
 def extract(question: str, picks: Sequence[Pick]) -> list[Pick]:
-    """The picks that answer a question, in reading order."""
-    return arrange(complete(choose(picks, bool(ASKS_LIST.search(question))), picks))
+    """The picks that answer a question, in reading order; `picks` come in that of their passages, the best first."""
+    pages = list(dict.fromkeys(pick.chunk.path for pick in picks))
+    return arrange(complete(choose(picks, bool(ASKS_LIST.search(question))), picks), pages)
 
 
 def choose(picks: Sequence[Pick], wants_list: bool) -> list[Pick]:
@@ -116,11 +117,12 @@ def choose(picks: Sequence[Pick], wants_list: bool) -> list[Pick]:
 
 
 def complete(chosen: Sequence[Pick], picks: Sequence[Pick]) -> list[Pick]:
-    """The first list that was begun told to its end, when it is short: steps and enumerations mislead in part.
+    """The first list that was begun told to its end, when it is short: steps and enumerations mislead in part, and so does one
+    side of an entry.
 
     What no longer fits beside it is left out, the least telling first. `chosen` is best first.
     """
-    begun = next((pick for pick in chosen if sum(_sibling(pick, [other]) for other in chosen) > 1), None)
+    begun = next((pick for pick in chosen if _half(pick.unit) or sum(_sibling(pick, [other]) for other in chosen) > 1), None)
     items = [pick for pick in picks if begun and _sibling(pick, [begun])]
     words = sum(len(pick.unit.text.split()) for pick in items)
     if begun is None or words > WHOLE:
@@ -132,6 +134,17 @@ def complete(chosen: Sequence[Pick], picks: Sequence[Pick]) -> list[Pick]:
             kept.append(pick)
             words += len(told(pick.unit).split())
     return sorted([*items, *kept], key=lambda pick: -pick.score)
+
+
+def _half(unit: Unit) -> bool:
+    """Whether a row names one side of an entry, and another the other."""
+    sides = _sides(unit.header)
+    return len(sides) == 2 and sum(bool(cells(unit.text, len(unit.header))[side]) for side in sides) == 1
+
+
+def _sides(header: Sequence[str]) -> list[int]:
+    """The columns of a table for debet and kredit."""
+    return [place for place, name in enumerate(header) if name.lower().startswith(("debet", "kredit"))]
 
 
 def _sibling(pick: Pick, chosen: Sequence[Pick]) -> bool:
@@ -151,9 +164,9 @@ def _repeats(text: str, other: str) -> bool:
     )
 
 
-def arrange(picks: Sequence[Pick]) -> list[Pick]:
-    """Reading order: the article and the section of the best unit first, within a section as it is written, lists unbroken."""
-    articles = list(dict.fromkeys(pick.chunk.path for pick in picks))
+def arrange(picks: Sequence[Pick], pages: Sequence[str]) -> list[Pick]:
+    """Reading order: article by article as `pages` has them, the section of the best unit first, within a section as it is
+    written, lists unbroken. `picks` are best first."""
     sections = list(dict.fromkeys(pick.chunk.headings for pick in picks))
     places = {id(pick): (int(pick.chunk.id.rpartition("#")[2]), pick.chunk.units.index(pick.unit)) for pick in picks}
 
@@ -163,7 +176,7 @@ def arrange(picks: Sequence[Pick]) -> list[Pick]:
     return sorted(
         picks,
         key=lambda pick: (
-            articles.index(pick.chunk.path),
+            pages.index(pick.chunk.path),
             sections.index(pick.chunk.headings),
             begins(pick),
             places[id(pick)],
@@ -292,7 +305,7 @@ def _example(number: str, chunks: Sequence[Chunk]) -> tuple[str, tuple[tuple[str
     for chunk in chunks:
         tables = groupby((unit for unit in chunk.units if unit.kind == "row"), key=lambda unit: (unit.lead, unit.header))
         for (lead, header), units in tables:
-            sides = [place for place, name in enumerate(header) if name.lower().startswith(("debet", "kredit"))]
+            sides = _sides(header)
             rows = [cells(unit.text, len(header)) for unit in units]
             if len(sides) != 2 or not any(number in " ".join(row) for row in rows):
                 continue

@@ -10,7 +10,7 @@ import pickle
 import re
 import threading
 import uuid
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -31,11 +31,14 @@ from assistant.types import Answer, Ask, Checked, Event, Notice, Outcome, Passag
 from corpus.chunk import Chunk
 from corpus.dense import Embedder
 from corpus.index import Index
+from corpus.markdown import Unit
+from corpus.rules import Claim
 
 if TYPE_CHECKING:
     from assistant.generate import Writer
     from assistant.select import Statutes
 
+BEHIND = 2.0  # the best unit, from where on one is a side matter (eval/LOG.md, 2026-11-26)
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # bounds of the histogram
 
 
@@ -170,13 +173,20 @@ class Replier:
 
     def _completed(self, draft: Draft, question: Question, picks: Sequence[Pick] = ()) -> Draft:
         """The draft with the law's figures before it where the articles' are outdated, and with the law's own words below it."""
-        text = corrected(draft.text, draft.sources, question.language)
+        text = corrected(draft.text, draft.sources, question.language, _leads(question, picks))
         rests_on = picks or [Pick(unit, chunk, 0.0) for unit, chunk in draft.sources]
         passage = self._statutes.passage(question.search, rests_on) if self._statutes else None
         if passage is None:
             return Draft(text, draft.sources)
         law, units = law_quote(passage.chunk, len(draft.sources) + 1, question.language)
         return Draft(f"{text}\n\n{law}", (*draft.sources, *((unit, passage.chunk) for unit in units)))
+
+
+def _leads(question: Question, picks: Sequence[Pick]) -> Callable[[Unit, Claim], bool]:
+    """Whether a figure of the law stands before an answer: it is on what was asked, and on no side matter of the quotes."""
+    best = max((pick.score for pick in picks), default=0.0)
+    behind = {pick.unit for pick in picks if pick.score < best - BEHIND}
+    return lambda unit, claim: unit not in behind or claim.rule.named(question.text)
 
 
 Made = tuple[Answer, tuple[str, ...]]  # an answer, and the ids of the passages that it was made from

@@ -20,7 +20,7 @@ import numpy as np
 from assistant.extract import Pick
 from assistant.types import Passage
 from corpus import law, rules
-from corpus.chunk import body, full_text, law_path, section, told
+from corpus.chunk import Chunk, body, full_text, law_path, section, told
 from corpus.dense import Embedder
 from corpus.index import Index, Lexical
 from corpus.language import in_bokmaal
@@ -137,7 +137,7 @@ class Selector:
     def picks(self, question: "Question", passages: Sequence[Passage]) -> list[Pick]:
         """The units of the best passages that say something, with their scores; in the passages' order."""
         places = self.places(question, passages[:READ])
-        scores = self.scores(question, places) if places else ()
+        scores = self.scores(question, places) if places else np.zeros(0)
         return [Pick(place.unit, place.passage.chunk, float(score)) for place, score in zip(places, scores, strict=True)]
 
     def places(self, question: "Question", passages: Sequence[Passage]) -> list[Place]:
@@ -213,6 +213,10 @@ class Selector:
         if unit.text.endswith((":", "?")) or FLUFF.match(unit.text) or QUOTED.fullmatch(unit.text):
             return False
         return any(term not in asked for term in self._terms(unit.text))
+
+
+def _claims(unit: Unit, chunk: Chunk) -> Sequence[rules.Claim]:
+    return rules.claims(unit.text, rules.above(chunk.title, chunk.headings, unit.lead, unit.header))
 
 
 def _headings(passage: Passage) -> str:
@@ -291,8 +295,7 @@ class Statutes:
         """The ledd that hold the right figures of the rules that an answer speaks of."""
         found: dict[int, None] = {}
         for pick in picks:
-            over = rules.above(pick.chunk.title, pick.chunk.headings, pick.unit.lead, pick.unit.header)
-            for rule in (claim.rule for claim in rules.claims(pick.unit.text, over) if claim.rule.law):
+            for rule in (claim.rule for claim in _claims(pick.unit, pick.chunk) if claim.rule.law):
                 rows = self._rows.get((law_path(rule.law), rule.paragraph), [])
                 found |= dict.fromkeys(row for row in rows if rules.holds(body(self.index.chunk(row)), rule))
         return list(found)

@@ -73,6 +73,10 @@ class Rule:
         """The deep link to the paragraph; "" for a figure that is set elsewhere."""
         return link(self.law, self.paragraph) if self.law else ""
 
+    def named(self, text: str) -> bool:
+        """Whether a text speaks of what is regulated, in any of its words."""
+        return any(_pattern(word).search(text) for word in self.words)
+
     @property
     def basis(self) -> str:
         """Where the rule stands, for a reader."""
@@ -147,10 +151,14 @@ def _all_claims(text: str, whole: str) -> Iterator[tuple[int, Claim]]:
 
 
 def _whole_words(text: str, match: re.Match[str]) -> str:
-    """The words of a match to their end, without the signs of a table around them or half a bracket."""
+    """The words of a match to their end, without the signs of a table around them or half a bracket; a figure alone with the word
+    before it."""
     rest = re.match(r"\w*", text[match.end() :])
     words = (match[0] + (rest[0] if rest else "")).strip(" |(+–-")
-    return words if ")" in words else words.partition(" (")[0]
+    words = words if ")" in words else words.partition(" (")[0]
+    words = words if "(" in words else words.replace(")", "")
+    before = re.search(r"[^\W\d_]+ $", text[: match.start()])
+    return words if re.search(r"[^\d\s.,]", words) or not before else before[0] + words
 
 
 def above(chunk_title: str, headings: Sequence[str], lead: str, header: Sequence[str]) -> str:

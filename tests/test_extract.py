@@ -42,14 +42,14 @@ def test_at_most_three_articles_are_quoted() -> None:
 
 
 def test_the_best_article_comes_first_and_each_is_told_as_it_is_written() -> None:
-    found = arrange([pick("to", 3.0, "/b", 2), pick("en", 2.0, "/b", 1), pick("tre", 1.0, "/a", 0)])
+    found = arrange([pick("to", 3.0, "/b", 2), pick("en", 2.0, "/b", 1), pick("tre", 1.0, "/a", 0)], ["/b", "/a"])
     assert texts(found) == ["en", "to", "tre"]
 
 
 def test_the_section_of_the_best_unit_comes_first() -> None:
     told = [Unit("sentence", text, text) for text in ("Bakgrunn.", "Svaret.")]
     picks = [Pick(told[1], chunk(5, told[1], headings=("Krav",)), 9.0), Pick(told[0], chunk(1, told[0], headings=("Om",)), 3.0)]
-    assert texts(arrange(picks)) == ["Svaret.", "Bakgrunn."]
+    assert texts(arrange(picks, ["/a"])) == ["Svaret.", "Bakgrunn."]
 
 
 def test_items_follow_their_lead_in_and_rows_are_told_with_their_column_names() -> None:
@@ -108,4 +108,13 @@ def test_a_list_is_not_broken_by_the_lists_within_it() -> None:
     lead, inner = "Delene er:", "Miljø"
     units = [Unit("item", inner, "", lead), Unit("item", "holdning", "", inner), Unit("item", "Risiko", "", lead)]
     own = chunk(0, *units)
-    assert texts(arrange([Pick(unit, own, 1.0) for unit in units])) == ["Miljø", "Risiko", "holdning"]
+    assert texts(arrange([Pick(unit, own, 1.0) for unit in units], ["/a"])) == ["Miljø", "Risiko", "holdning"]
+
+
+def test_of_an_entry_both_sides_are_told() -> None:
+    header = ("Konto", "Debet", "Kredit")
+    rows = [Unit("row", text, "", "", header) for text in ("1920 Bank | 10 000 | ", "5800 Refusjon |  | 10 000")]
+    whole = Unit("row", "Kjøp av vernesko | 6570 | 2400", "", "", header)
+    own, other = chunk(0, *rows), chunk(1, whole, headings=("Eksempel",))
+    picks = [Pick(rows[1], own, 3.0), Pick(whole, other, 2.0), Pick(rows[0], own, -9.0)]
+    assert texts(complete(picks[:2], picks)) == [rows[1].text, whole.text, rows[0].text]

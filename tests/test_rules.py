@@ -83,6 +83,7 @@ def test_a_claim_is_quoted_in_whole_words(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("corpus.rules.rules", lambda: Rules([read({**AMU, "unit": "ansat|\\+? ?\\|"})]))
     assert [claim.quote for claim in claims("AMU fra 50 ansatte")] == ["50 ansatte"]
     assert [claim.quote for claim in claims("50+ | AMU er påbudt")] == ["50"]
+    assert [claim.quote for claim in claims("AMU (fra ansatt 50+ | er påbudt)")] == ["ansatt 50"]
     monkeypatch.setattr("corpus.rules.rules", lambda: Rules([read({**AMU, "unit": "år"})]))
     assert [claim.quote for claim in claims("50-årsregelen for AMU, etter § 50-1 og 50-tallet")] == ["50-årsregelen"]
 
@@ -115,6 +116,19 @@ def test_a_reader_is_warned_of_a_figure_that_is_no_longer_the_laws(content: Writ
     first, *_, last = answer.answer.splitlines()  # the law leads, and the article's words stay as they are
     assert first.startswith("**Arbeidsmiljøutvalg er påbudt") and "(https://lovdata.no/lov/2005-06-17-62/§7-1)" in first
     assert last == text.splitlines()[-1] + " [1] *(utdatert)*"
+
+
+def test_the_law_on_a_side_matter_does_not_stand_before_the_answer(content: Writer, tmp_path: Path) -> None:
+    text = (
+        "## Kaffe\n\nKaffemaskinen renses hver fredag av renholderen. Rensingen av kaffemaskinen følges opp av "
+        "arbeidsmiljøutvalget (AMU), som skal opprettes i virksomheter med minst 50 ansatte."
+    )
+    assistant = Assistant(Settings(content=(content({"kaffe/index.md": text}),), index=tmp_path / "index"))
+    assistant.load()
+    aside, asked = (assistant.ask(Ask(question)) for question in ("Når renses kaffemaskinen?", "Hvem følger opp rensingen av kaffemaskinen, AMU?"))
+    for answer in (aside, asked):
+        assert [notice.kind for notice in answer.notices] == ["outdated"] and "*(utdatert)*" in answer.answer
+    assert not aside.answer.startswith("**Arbeidsmiljøutvalg") and asked.answer.startswith("**Arbeidsmiljøutvalg")
 
 
 def test_articles_that_disagree_are_told_of(content: Writer, tmp_path: Path) -> None:
