@@ -161,7 +161,7 @@ def test_more_questions_than_there_is_room_for_are_told_to_wait_and_do_not_count
 
 @pytest.fixture
 def counters(tmp_path: Path) -> Iterator[Service]:
-    """A Redis server; its port is the last word of its name."""
+    """A Redis server."""
     if not REDIS:
         pytest.skip("redis-server is not installed")
     service = redis(tmp_path, free_port())
@@ -172,8 +172,7 @@ def counters(tmp_path: Path) -> Iterator[Service]:
 def test_servers_that_share_their_counters_count_a_client_together(
     settings: Settings, counters: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
-    url = f"redis://127.0.0.1:{counters.name.partition('-')[2]}"
-    first, second = (served(settings, rate=3, limits_url=url) for _ in range(2))
+    first, second = (served(settings, rate=3, limits_url=counters.url) for _ in range(2))
     assert [asked(first, 2), asked(second, 2), asked(first)] == [[503, 503], [503, 429], [429]]
     counters.kill()
     begun = time.monotonic()
