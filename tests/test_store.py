@@ -273,6 +273,7 @@ def test_a_database_that_is_never_there_costs_an_answer_nothing(assistant: Assis
         assert client.post("/api/ask", json={"question": "Hva er AMU?"}).json()["outcome"] == "answered"
         reply = client.get("/api/answers/1")
         assert (reply.status_code, reply.json()["error"]["message"]) == (503, store.AWAY)
+        assert b"\nhms_waiting 1.0\n" in asked.figures()
     assert sentences(caplog)[-1] == "the store was closed while the database was away: 1 rows are lost"
 
 
