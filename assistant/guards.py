@@ -239,7 +239,7 @@ def _shared(url: str) -> MovingWindowRateLimiter | None:
     """What counts for several servers; raises SettingError when there is nothing that understands the address."""
     if not url:
         return None
-    quickly: dict[str, Any] = {}
+    quickly, told = dict[str, Any](), re.sub(r"//[^/@]*@", "//…@", url)  # no password
     try:
         if url.startswith("redis"):  # whose own client would try again for seconds, and a reader wait for it
             from redis.backoff import NoBackoff
@@ -248,9 +248,9 @@ def _shared(url: str) -> MovingWindowRateLimiter | None:
             quickly = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5, "retry": Retry(NoBackoff(), 1)}
         return MovingWindowRateLimiter(cast(Storage, storage_from_string(url, wrap_exceptions=True, **quickly)))
     except ImportError:
-        raise SettingError(f"HMS_LIMITS_URL er «{url}», men pakken redis mangler; kjør `pip install redis`.") from None
+        raise SettingError(f"HMS_LIMITS_URL er «{told}», men pakken redis mangler; kjør `pip install redis`.") from None
     except ConfigurationError as error:
-        raise SettingError(f"HMS_LIMITS_URL er «{url}», men det går ikke ({error}); bruk redis://vert:6379.") from None
+        raise SettingError(f"HMS_LIMITS_URL er «{told}», men det går ikke ({error}); bruk redis://vert:6379.") from None
 
 
 def _counted(scope: Scope) -> str | None:

@@ -139,6 +139,7 @@ def test_each_table_is_a_file_and_each_gap_a_draft(own: Settings, asked: Assista
         rows["mangler"][0][6].split("\n")
     )
     (bad,) = rows["vurdert-ned"]
+    assert bad[7] == found.complaints[0].kept.id  # by which it can be replayed
     assert (
         bad[1] == "finner ikke sitatet"
         and bad[5]
