@@ -249,8 +249,8 @@ def _shared(url: str) -> MovingWindowRateLimiter | None:
         return MovingWindowRateLimiter(cast(Storage, storage_from_string(url, wrap_exceptions=True, **quickly)))
     except ImportError:
         raise SettingError(f"HMS_LIMITS_URL er «{told}», men pakken redis mangler; kjør `pip install redis`.") from None
-    except ConfigurationError as error:
-        raise SettingError(f"HMS_LIMITS_URL er «{told}», men det går ikke ({error}); bruk redis://vert:6379.") from None
+    except ConfigurationError:
+        raise SettingError(f"HMS_LIMITS_URL er «{told}», som ingenting her forstår; bruk redis://vert:6379.") from None
 
 
 def _counted(scope: Scope) -> str | None:

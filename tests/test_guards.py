@@ -183,11 +183,9 @@ def test_servers_that_share_their_counters_count_a_client_together(
 
 
 def test_counters_that_nobody_understands_stop_the_start_with_a_sentence(settings: Settings) -> None:
-    with pytest.raises(
-        SettingError, match=r"HMS_LIMITS_URL er «rodis://…@vert», men det går ikke .*bruk redis://vert:6379\."
-    ) as told:
+    sentence = r"^HMS_LIMITS_URL er «rodis://…@vert», som ingenting her forstår; bruk redis://vert:6379\.$"
+    with pytest.raises(SettingError, match=sentence):
         served(settings, limits_url="rodis://:hemmelig@vert")
-    assert "hemmelig" not in str(told.value)
 
 
 def test_a_clock_that_went_ahead_and_back_shuts_nobody_out(settings: Settings) -> None:
