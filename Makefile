@@ -33,7 +33,7 @@ test: install-dev
 test-alone: install-dev
 	$(PY) -m pytest -s -m alone $(ARGS)
 
-# Two replicas, Chroma's server and nginx under load, five minutes and more; LOAD_SECONDS=30 for a first look.
+# Two replicas, Chroma's server, PostgreSQL, Redis and nginx under load, eight minutes and more; LOAD_SECONDS=30 for a first look.
 test-cluster: install-dev
 	$(PY) -m pytest -s -m 'cluster or not cluster' tests/test_cluster.py $(ARGS)
 

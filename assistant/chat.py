@@ -72,8 +72,8 @@ class Assistant(Library):
 
     def figures(self) -> bytes:
         """What has been asked and how it went, as Prometheus reads it."""
-        manifest = self.index.manifest if self.ready else None
-        return self.tally.text(manifest.id, len(manifest.articles), manifest.chunks) if manifest else self.tally.text("", 0, 0)
+        waiting, manifest = len(self.store.waiting) if self.store else 0, self.index.manifest if self.ready else None
+        return self.tally.text(waiting, *((manifest.id, len(manifest.articles), manifest.chunks) if manifest else ()))
 
     # Asking
 

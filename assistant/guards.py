@@ -189,7 +189,10 @@ class Meter:
     def _hit(self, limiter: MovingWindowRateLimiter, whose: Sequence[str]) -> int:
         for rate in self.rates:
             if not limiter.hit(rate, *whose):
-                return max(1, math.ceil(limiter.get_window_stats(rate, *whose).reset_time - time.time()))
+                wait = math.ceil(limiter.get_window_stats(rate, *whose).reset_time - time.time())
+                if wait <= 2 * rate.get_expiry():  # servers' clocks differ a little
+                    return max(1, wait)
+                limiter.clear(rate, *whose)  # was counted by a clock that went ahead, and would shut them out for as long
         return 0
 
 
@@ -236,7 +239,7 @@ def _shared(url: str) -> MovingWindowRateLimiter | None:
     """What counts for several servers; raises SettingError when there is nothing that understands the address."""
     if not url:
         return None
-    quickly: dict[str, Any] = {}
+    quickly, told = dict[str, Any](), re.sub(r"//[^/@]*@", "//…@", url)  # no password
     try:
         if url.startswith("redis"):  # whose own client would try again for seconds, and a reader wait for it
             from redis.backoff import NoBackoff
@@ -245,9 +248,9 @@ def _shared(url: str) -> MovingWindowRateLimiter | None:
             quickly = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5, "retry": Retry(NoBackoff(), 1)}
         return MovingWindowRateLimiter(cast(Storage, storage_from_string(url, wrap_exceptions=True, **quickly)))
     except ImportError:
-        raise SettingError(f"HMS_LIMITS_URL er «{url}», men pakken redis mangler; kjør `pip install redis`.") from None
-    except ConfigurationError as error:
-        raise SettingError(f"HMS_LIMITS_URL er «{url}», men det går ikke ({error}); bruk redis://vert:6379.") from None
+        raise SettingError(f"HMS_LIMITS_URL er «{told}», men pakken redis mangler; kjør `pip install redis`.") from None
+    except ConfigurationError:
+        raise SettingError(f"HMS_LIMITS_URL er «{told}», som ingenting her forstår; bruk redis://vert:6379.") from None
 
 
 def _counted(scope: Scope) -> str | None:

@@ -186,7 +186,7 @@ def tables(found: Insights) -> dict[str, list[Sequence[object]]]:
         "perioder": [("fra", *OUTCOMES.values(), "halvparten innen (ms)", "95 % innen (ms)"), *spans],
         "mangler": [("forslag til overskrift", "spurt", "meldt", "sist", "nærmeste artikkel", "adresse", "spørsmål"), *missing],
         "mest-spurt": [("spørsmål", "spurt", "uten svar"), *((each.question, each.count, each.open) for each in found.asked)],
-        "vurdert-ned": [("tid", "grunn", "kommentar", "spørsmål", "svar", "sitater", "adresser"), *_complained(found.complaints)],
+        "vurdert-ned": list(_complained(found.complaints)),
         "aldri-sitert": [("artikkel", "adresse"), *map(_link, found.never)],
         "varsler": [
             ("slag", "varsel", "lenke", "vist", "sist"),
@@ -196,12 +196,14 @@ def tables(found: Insights) -> dict[str, list[Sequence[object]]]:
 
 
 def _complained(found: Iterable[Complaint]) -> Iterator[Sequence[object]]:
+    yield "tid", "grunn", "kommentar", "spørsmål", "svar", "sitater", "adresser", "id"
     for each in found:
         cited = each.kept.citations if each.kept else ()
         answer = (each.kept.question, each.kept.answer) if each.kept else ("", "")
+        quotes = ("\n".join(quote.quote for quote in cited), "\n".join(quote.url for quote in cited))
         for one in each.ratings:
             said = (f"{one.time.astimezone():%d.%m.%Y %H:%M}", one.reason, one.comment)
-            yield (*said, *answer, "\n".join(quote.quote for quote in cited), "\n".join(quote.url for quote in cited))
+            yield *said, *answer, *quotes, one.answer_id
 
 
 def draft(gap: Gap, today: date) -> str:

@@ -86,11 +86,13 @@ class Tally:
         self.seconds = Histogram("hms_request_seconds", "Time until a reply's end", ["route"], buckets=SECONDS, registry=own)
         self.limits = Counter("hms_limits", "Requests turned away, by limit", ["limit"], registry=own)
         self._ready = Gauge("hms_ready", "Whether questions can be answered", registry=own)
+        self._waiting = Gauge("hms_waiting", "Answers and ratings that wait for the database", registry=own)
         self._index = Gauge("hms_index", "How much is searched, in which index", ["id", "of"], registry=own)
 
-    def text(self, index: str, articles: int, chunks: int) -> bytes:
-        """All figures, of this process too, as Prometheus reads them; `index` is the open one's id, "" before it is open."""
+    def text(self, waiting: int, index: str = "", articles: int = 0, chunks: int = 0) -> bytes:
+        """All figures, of this process too, as Prometheus reads them: rows that wait to be kept, the open index, by its id."""
         self._ready.set(bool(index))
+        self._waiting.set(waiting)
         self._index.clear()
         for of, many in (("articles", articles), ("chunks", chunks)) if index else ():
             self._index.labels(index, of).set(many)

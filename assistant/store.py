@@ -58,7 +58,7 @@ class Store:
     """Keeps answers and ratings. Safe to use from several threads; writes by itself only within `with`.
 
     The time is the machine's at the start and counted from there, so that a clock which is wrong for a while moves nothing; one
-    that stays elsewhere for a day is believed. `wall` is that clock, in seconds since 1970.
+    that stays elsewhere for a day is believed. `wall` is that clock, in seconds since 1970. `waiting`: what is not written yet.
     """
 
     def __init__(self, settings: Settings, wall: Callable[[], float] = time.time) -> None:
@@ -69,7 +69,7 @@ class Store:
         self._file = None if settings.database_url else beside.with_name(f"{beside.name}-answers.sqlite")
         self._engine = _engine(settings.database_url or sa.URL.create("sqlite", database=str(self._file)))
         self._wall, self._drift, self._begun = wall, 0.0, wall() - time.monotonic()
-        self._rows, self._lost = deque[tuple[sa.Table, Row]](maxlen=WAITING), 0
+        self.waiting, self._lost = deque[tuple[sa.Table, Row]](maxlen=WAITING), 0
         self._changed, self._writing = threading.Condition(), threading.Lock()
         self._opened = self._closing = self._away = False
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
@@ -85,7 +85,7 @@ class Store:
             self._closing = True
             self._changed.notify()
         self._thread.join()
-        if lost := self._lost + len(self._rows):
+        if lost := self._lost + len(self.waiting):
             log.error("the store was closed while the database was away: %d rows are lost", lost)
         self._engine.dispose()
 
@@ -108,8 +108,8 @@ class Store:
     def _keep(self, table: sa.Table, row: Row) -> None:
         plain = {name: _plain(value) if isinstance(value, str) else value for name, value in row.items()}
         with self._changed:
-            self._lost += len(self._rows) == WAITING
-            self._rows.append((table, plain | {"time": self._now()}))
+            self._lost += len(self.waiting) == WAITING
+            self.waiting.append((table, plain | {"time": self._now()}))
             self._changed.notify()
 
     # Reading
@@ -219,11 +219,11 @@ class Store:
         while True:
             with self._changed:
                 wait = pause if self._away else max(0.0, due - time.monotonic())
-                self._changed.wait_for(lambda: self._closing or (self._rows and not self._away), wait)
+                self._changed.wait_for(lambda: self._closing or (self.waiting and not self._away), wait)
             if self._drained() and time.monotonic() >= due and not self._closing:
                 self.tidy()
                 due = time.monotonic() + DAY
-            if self._closing and (self._away or not self._rows):
+            if self._closing and (self._away or not self.waiting):
                 return
             pause = min(LONGEST, 2 * pause or PAUSE) if self._away else 0.0
 
@@ -232,7 +232,7 @@ class Store:
         with self._writing:
             while True:
                 with self._changed:
-                    rows = [self._rows.popleft() for _ in range(min(BATCH, len(self._rows)))]
+                    rows = [self.waiting.popleft() for _ in range(min(BATCH, len(self.waiting)))]
                 try:
                     self._open()
                     self._write(rows)
@@ -250,8 +250,8 @@ class Store:
             log.error("the database cannot be written, so rows wait for it: %s", _why(error))
         self._away, self._opened = True, False
         with self._changed:
-            back = rows[max(0, len(rows) + len(self._rows) - WAITING) :]  # the newest of them, as far as there is room
-            self._rows.extendleft(reversed(back))
+            back = rows[max(0, len(rows) + len(self.waiting) - WAITING) :]  # the newest of them, as far as there is room
+            self.waiting.extendleft(reversed(back))
             self._lost += len(rows) - len(back)
 
     def _write(self, rows: Sequence[tuple[sa.Table, Row]]) -> None:

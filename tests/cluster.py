@@ -1,4 +1,4 @@
-"""The machines of `deploy/` as processes on this one: replicas, a Chroma server, nginx, Redis; and readers who ask them.
+"""The machines of `deploy/` as processes on this one: replicas, a Chroma server, PostgreSQL, Redis, nginx; and readers.
 
 Knows commands, ports and HTTP; knows nothing of what is proved with them.
 """
@@ -6,11 +6,13 @@ Knows commands, ports and HTTP; knows nothing of what is proved with them.
 import asyncio
 import contextlib
 import os
+import pwd
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -18,15 +20,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
+import psycopg
 import pytest
 
+from eval.bench import free_port
 from tests.conftest import ROOT
 
 PLACES = f"{os.environ.get('PATH', '')}:/usr/sbin"  # where Debian has nginx, and not everybody looks
 NGINX, REDIS = shutil.which("nginx", path=PLACES), shutil.which("redis-server", path=PLACES)
+INITDB = shutil.which("initdb") or next(map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)), None)
 needs_nginx = pytest.mark.skipif(not NGINX, reason="nginx is not installed")
 CONTENT_TYPE = {"Content-Type": "application/json"}
 
@@ -41,22 +47,27 @@ def until(true: Callable[[], object], what: str, seconds: float = 120) -> None:
 
 @dataclass
 class Service:
-    """A process that can be killed and started again as it was. What it says goes to `<place>/<name>.log`."""
+    """A process that can be killed and started again as it was. What it says goes to `<place>/<name>.log`.
+
+    `url` is where it is asked, `whose` as whom it runs (words of Popen), `end` the signal that leaves nothing of it.
+    """
 
     name: str
     command: Sequence[str]
     place: Path
+    url: str
     answers: Callable[[], bool]
     environment: Mapping[str, str] = field(default_factory=dict)
+    whose: Mapping[str, Any] = field(default_factory=dict)
+    end: signal.Signals = signal.SIGKILL
     process: "subprocess.Popen[bytes] | None" = None
 
     def start(self, wait: bool = True) -> None:
         """Start it, and wait until it answers."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith("HMS_")}
         with (self.place / f"{self.name}.log").open("ab") as said:
-            self.process = subprocess.Popen(
-                self.command, cwd=ROOT, env=clean | dict(self.environment), stdout=said, stderr=said, start_new_session=True
-            )
+            own = {"cwd": ROOT, "env": clean | dict(self.environment), "start_new_session": True, **self.whose}
+            self.process = subprocess.Popen(self.command, stdout=said, stderr=said, **own)
         if wait:
             self.wait()
 
@@ -72,7 +83,7 @@ class Service:
         """End it and what it started, without warning."""
         if self.process:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+                os.killpg(self.process.pid, self.end)
             self.process.wait()
 
     def said(self) -> str:
@@ -119,21 +130,53 @@ def listens(port: int) -> Callable[[], bool]:
 def chroma(place: Path, port: int) -> Service:
     """The Rust server of the chromadb package."""
     command = [str(Path(sys.executable).with_name("chroma")), "run", "--path", str(place / "chroma"), "--port", str(port)]
-    return Service("chroma", [*command, "--host", "127.0.0.1"], place, says_ok(f"http://127.0.0.1:{port}/api/v2/heartbeat"))
+    url = f"http://127.0.0.1:{port}"
+    return Service("chroma", [*command, "--host", "127.0.0.1"], place, url, says_ok(f"{url}/api/v2/heartbeat"))
 
 
 def redis(place: Path, port: int) -> Service:
     """Redis that keeps nothing on disk."""
     command = [REDIS or "", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(place)]
-    return Service(f"redis-{port}", command, place, listens(port))
+    return Service("redis", command, place, f"redis://127.0.0.1:{port}", listens(port))
+
+
+@contextlib.contextmanager
+def postgres() -> Iterator[Service]:
+    """PostgreSQL over an empty database of its own; skips where it is not installed."""
+    if not INITDB:
+        pytest.skip("PostgreSQL is not installed")
+    with tempfile.TemporaryDirectory(prefix="hms-") as folder:  # pytest's own are closed to other users
+        whose: dict[str, Any] = {"cwd": folder}
+        if os.getuid() == 0:  # as whom PostgreSQL refuses to run
+            nobody = pwd.getpwnam("nobody")
+            whose |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        make = [INITDB, "-D", f"{folder}/data", *"-U owner -A trust -N --locale=C -E UTF8".split()]
+        subprocess.run(make, check=True, capture_output=True, timeout=60, **whose)
+        port, server = free_port(), Path(INITDB).resolve().with_name("postgres")
+        command = [str(server), *f"-D data -p {port} -k {folder} -h 127.0.0.1 -c fsync=off".split()]
+        url = f"postgresql://owner@127.0.0.1:{port}/postgres"
+        # SIGQUIT: at once, without a word to whoever is connected and without tidying up, and no child stays behind.
+        service = Service("postgres", command, Path(folder), url, _connects(url), whose=whose, end=signal.SIGQUIT)
+        with running(service):
+            yield service
+
+
+def _connects(url: str) -> Callable[[], bool]:
+    def tried() -> bool:
+        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(url, connect_timeout=2):
+            return True
+        return False
+
+    return tried
 
 
 def replica(place: Path, port: int, environment: Mapping[str, str]) -> Service:
     """`app.py` on a port."""
     told = {"HMS_PORT": str(port), "HMS_RATE": "1000000", "HMS_DAILY": "1000000", "HMS_TRUSTED_PROXIES": "127.0.0.1"}
     told["HMS_CACHE"] = "0"  # readers here ask the same again, and each answer is to be made
-    ready = says_ok(f"http://127.0.0.1:{port}/api/ready")
-    return Service(f"app-{port}", [sys.executable, "app.py"], place, ready, told | dict(environment))
+    url = f"http://127.0.0.1:{port}"
+    return Service(f"app-{port}", [sys.executable, "app.py"], place, url, says_ok(f"{url}/api/ready"), told | dict(environment))
 
 
 def nginx(place: Path, port: int, replicas: Sequence[int]) -> Service:
@@ -147,7 +190,7 @@ def nginx(place: Path, port: int, replicas: Sequence[int]) -> Service:
     user = "user root;\n" if os.geteuid() == 0 else ""  # a worker of another user could not enter a test's folder
     (place / "nginx.conf").write_text(f"{user}pid {place}/nginx.pid;\nerror_log stderr;\ndaemon off;\n{text}", "utf-8")
     command = [NGINX or "", "-p", str(place), "-e", "stderr", "-c", str(place / "nginx.conf")]
-    return Service("nginx", command, place, listens(port))
+    return Service("nginx", command, place, f"http://127.0.0.1:{port}", listens(port))
 
 
 @contextlib.contextmanager
@@ -166,7 +209,7 @@ def running(*services: Service) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Asked:
-    """One question and what came back: status 0 for none, seconds, and the answer's text and index."""
+    """One question and what came back: status 0 for none, seconds, and the answer's text, index and id."""
 
     begun: float
     seconds: float
@@ -174,6 +217,7 @@ class Asked:
     wait: str = ""
     text: str = ""
     index: str = ""
+    id: str = ""
     retried: bool = False
 
 
@@ -218,7 +262,8 @@ async def _all(
     async def reader(number: int) -> None:
         await asyncio.sleep(every * number / users)
         # One of its own, as readers have: a pool of three hundred connections would itself take the time that is measured.
-        async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False, verify=False) as client:
+        own = {"X-Forwarded-For": f"198.18.{number // 256}.{number % 256}"}  # each is a client by itself
+        async with httpx.AsyncClient(base_url=url, headers=own, timeout=30, trust_env=False, verify=False) as client:
             while not stop.is_set():
                 question, begun = next(questions), time.monotonic()
                 asked = await _asked(client, question)
@@ -239,4 +284,5 @@ async def _asked(client: httpx.AsyncClient, question: str, retried: bool = False
         return Asked(begun, time.monotonic() - begun, 0, retried=retried)
     seconds, fields = time.monotonic() - begun, reply.json()
     wait = reply.headers.get("retry-after", "")
-    return Asked(begun, seconds, reply.status_code, wait, fields.get("answer", ""), fields.get("index", ""), retried)
+    text, index, own = (str(fields.get(name, "")) for name in ("answer", "index", "id"))
+    return Asked(begun, seconds, reply.status_code, wait, text, index, own, retried)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from mcp_types import CallToolResult, TextContent
 from assistant.chat import Assistant
 from assistant.settings import Settings
 from assistant.store import Store
-from assistant.types import Ask, Feedback
+from assistant.types import Ask, Feedback, Turn
 from eval.bench import free_port
 from tests.conftest import ROOT, answers
 
@@ -67,6 +68,7 @@ def test_chat_remembers_and_ends_with_the_input(index: str) -> None:
 
 
 QUESTION = {"question": "Hvor lenge sitter verneombudet?"}
+PAGE = "/blogs/regnskap/verneombud"
 
 
 async def used(client: Client) -> None:
@@ -175,13 +177,18 @@ def test_a_port_in_use_stops_the_tools_with_one_sentence(index: str) -> None:
 
 
 def test_what_is_kept_of_an_answer_can_be_replayed_exported_and_forgotten(assistant: Assistant, settings: Settings) -> None:
-    answer = assistant.ask(Ask("Hvor lenge sitter verneombudet?"))
+    ask = Ask("Hvor lenge sitter verneombudet?", (Turn("user", "Hva er et verneombud?"),))
     with Store(settings) as store:
-        store.answered(answer, Ask(""), [])
+        asked = Assistant(settings, store)
+        asked.load()
+        answer = asked.ask(ask)
         store.rate(Feedback(answer.id, "down", comment="Kort."))
     index = str(settings.index)
     replayed = run("replay", answer.id, "--index", index).stdout
     assert f"Indeks {answer.index}, som ligger på disken" in replayed
+    assert "\nFør det: Hva er et verneombud?\n" in replayed
+    passages = re.search(r"\nAvsnitt, de beste først\n((?:  \S+#\d+\n)+)", replayed)
+    assert passages and set(passages[1].split()) <= assistant.index.rows.keys() and f"  {PAGE}#" in passages[1]
     assert answer.question in replayed and answer.answer in replayed and f"«{answer.citations[0].quote}»" in replayed
     assert json.loads(run("export", answer.id, "--index", index).stdout)["feedback"][0]["comment"] == "Kort."
     assert run("forget", answer.id, "--index", index).stdout == f"Svaret {answer.id} er slettet.\n"

@@ -1,14 +1,19 @@
-"""What `deploy/` says fits the program: settings that there are, addresses that it serves, files that exist."""
+"""What `deploy/` and the guides say fits the program: settings that there are, addresses that it serves, files that suffice."""
 
 import re
-from dataclasses import fields
+import shutil
+from dataclasses import fields, replace
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
+from assistant.chat import Assistant
 from assistant.settings import Settings
-from tests.conftest import ROOT
+from eval.bench import free_port
+from tests.cluster import replica, running
+from tests.conftest import ROOT, Writer
 
 DEPLOY = ROOT / "deploy"
 SETTINGS = {f"HMS_{each.name.upper()}" for each in fields(Settings)}
@@ -27,7 +32,8 @@ def test_the_compose_file_has_what_nginx_and_the_replicas_name() -> None:
     named = {match for value in environment.values() for match in re.findall(r"(?://|@)([a-z][\w-]*)[:/]", str(value))}
     assert {"chroma", "redis", "postgres"} <= named & services.keys()
     assert [name for name, service in services.items() if "ports" in service] == ["nginx"]
-    assert "index:/index:ro" in services["app-2"]["volumes"] and "index:/index" in services["publish"]["volumes"]
+    assert "index:/data:ro" in services["app-2"]["volumes"] and "index:/data" in services["publish"]["volumes"]
+    assert environment["HMS_INDEX"] == image()["HMS_INDEX"]
     assert services["chroma"]["image"].endswith(pinned("chromadb"))
 
 
@@ -53,10 +59,46 @@ def test_the_kubernetes_example_probes_addresses_that_there_are_and_mounts_what_
     assert f"chromadb/chroma:{pinned('chromadb')}" in text
 
 
+def image() -> dict[str, str]:
+    """The settings that the image begins with."""
+    lines = re.findall(r"^ENV (.*)$", (DEPLOY / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    return {name: value for name, _, value in (each.partition("=") for line in lines for each in line.split())}
+
+
+def copied() -> list[str]:
+    """What the image takes of the project."""
+    return re.findall(r"^COPY (\S+)", (DEPLOY / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+
+
 def test_the_image_copies_what_is_there_and_runs_as_nobody_in_particular() -> None:
     text = (DEPLOY / "Dockerfile").read_text("utf-8")
-    copied = [line.split()[1] for line in text.splitlines() if line.startswith("COPY")]
-    assert all((ROOT / name).exists() for name in copied)
+    assert all((ROOT / name).exists() for name in copied())
     let_in = {line[1:] for line in (DEPLOY / "Dockerfile.dockerignore").read_text("utf-8").split() if line.startswith("!")}
-    assert set(copied) == let_in
+    assert set(copied()) == let_in
     assert text.index("USER 1000") < text.index('CMD ["python", "app.py"]')
+
+
+def test_a_container_answers_from_its_own_files_and_keeps_all_on_its_volume(content: Writer, tmp_path: Path) -> None:
+    (volume,) = re.findall(r"^VOLUME (\S+)$", (DEPLOY / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    place, data = tmp_path / "app", tmp_path / "data"
+    for name in copied():
+        take = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        take(ROOT / name, place / name)
+    index = data / Path(image()["HMS_INDEX"]).relative_to(volume)
+    told = {"HMS_INDEX": str(index), "HMS_CONTENT": str(content({"port/index.md": "Porten låses klokken 18."}))}
+    app = replace(replica(tmp_path, free_port(), told), whose={"cwd": place})
+    with running(app):
+        answer = httpx.post(f"{app.url}/api/ask", json={"question": "Når låses porten?"}, timeout=30, trust_env=False).json()
+        kept = httpx.get(f"{app.url}/api/answers/{answer['id']}", trust_env=False)
+    assert "klokken 18" in answer["answer"] and kept.json()["answer"]["question"] == "Når låses porten?"
+    assert {each.name.partition("-")[0] for each in data.iterdir()} == {index.name}
+    assert [each.name for each in data.iterdir() if each.suffix == ".sqlite"] == [f"{index.name}-answers.sqlite"]
+
+
+def test_what_the_guide_has_alarms_on_is_told(assistant: Assistant) -> None:
+    assistant.tally.requests.labels("/api/ask", 200)
+    told = set(re.findall(r"^# TYPE (hms_\w+)", assistant.figures().decode(), re.MULTILINE))
+    for guide in ("operate", "scale"):
+        named = set(re.findall(r"\bhms_[a-z_]+", (ROOT / "docs" / f"{guide}.md").read_text("utf-8")))
+        assert named and {re.sub(r"_bucket$", "", name) for name in named} <= told

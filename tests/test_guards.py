@@ -18,11 +18,12 @@ from typing import Any
 
 import httpx
 import pytest
+from limits.storage import MemoryStorage
 from starlette.testclient import TestClient
 
 from assistant import SettingError
 from assistant.chat import Assistant
-from assistant.guards import MAX_BODY, client
+from assistant.guards import MAX_BODY, Meter, client
 from assistant.server import create_app
 from assistant.settings import Settings
 from assistant.types import Answer, Ask
@@ -161,7 +162,7 @@ def test_more_questions_than_there_is_room_for_are_told_to_wait_and_do_not_count
 
 @pytest.fixture
 def counters(tmp_path: Path) -> Iterator[Service]:
-    """A Redis server; its port is the last word of its name."""
+    """A Redis server."""
     if not REDIS:
         pytest.skip("redis-server is not installed")
     service = redis(tmp_path, free_port())
@@ -172,8 +173,7 @@ def counters(tmp_path: Path) -> Iterator[Service]:
 def test_servers_that_share_their_counters_count_a_client_together(
     settings: Settings, counters: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
-    url = f"redis://127.0.0.1:{counters.name.partition('-')[2]}"
-    first, second = (served(settings, rate=3, limits_url=url) for _ in range(2))
+    first, second = (served(settings, rate=3, limits_url=counters.url) for _ in range(2))
     assert [asked(first, 2), asked(second, 2), asked(first)] == [[503, 503], [503, 429], [429]]
     counters.kill()
     begun = time.monotonic()
@@ -183,8 +183,20 @@ def test_servers_that_share_their_counters_count_a_client_together(
 
 
 def test_counters_that_nobody_understands_stop_the_start_with_a_sentence(settings: Settings) -> None:
-    with pytest.raises(SettingError, match=r"HMS_LIMITS_URL er «rodis://vert», men det går ikke .*bruk redis://vert:6379\."):
-        served(settings, limits_url="rodis://vert")
+    sentence = r"^HMS_LIMITS_URL er «rodis://…@vert», som ingenting her forstår; bruk redis://vert:6379\.$"
+    with pytest.raises(SettingError, match=sentence):
+        served(settings, limits_url="rodis://:hemmelig@vert")
+
+
+def test_a_clock_that_went_ahead_and_back_shuts_nobody_out(settings: Settings) -> None:
+    meter, scope = Meter(replace(settings, rate=2)), {"client": ("192.0.2.1", 1), "headers": []}
+    waits = [meter.wait("questions", scope) for _ in range(3)]
+    storage = meter.own.storage
+    assert waits[:2] == [0, 0] and 0 < waits[2] <= 60 and isinstance(storage, MemoryStorage)
+    for entry in (entry for entries in storage.events.values() for entry in set(entries)):
+        entry.atime += 10 * 365 * 86_400  # as it stands there when the clock was years ahead
+        entry.expiry += 10 * 365 * 86_400
+    assert [meter.wait("questions", scope) > 0 for _ in range(4)] == [False, False, False, True]
 
 
 def test_what_is_refused_for_its_page_or_its_size_does_not_count(settings: Settings) -> None:

@@ -127,6 +127,30 @@ def test_a_draft_is_an_article_of_hugos_whatever_readers_wrote() -> None:
     assert "[Om \\[a\\]](<https://example.no/blogs/a/>)" in made.content
 
 
+def test_each_table_is_a_file_and_each_gap_a_draft(own: Settings, asked: Assistant) -> None:
+    found = told(asked)
+    with TestClient(create_app(asked), headers=basic(PASSWORD)) as client:
+        files = {name: client.get(f"/innsikt/fil/30/{name}.csv").content.decode("utf-8-sig") for name in tables(found)}
+        drafts = [frontmatter.loads(client.get(f"/innsikt/fil/30/utkast-{gap.id}.md").text) for gap in found.gaps]
+    rows = {name: list(csv.reader(io.StringIO(text), delimiter=";"))[1:] for name, text in files.items()}
+    assert [KNOWN, "3", "0"] in rows["mest-spurt"]
+    assert {row[1] for row in rows["aldri-sitert"]} == {page.url for page in found.never}
+    assert [row[1:3] for row in rows["mangler"]] == [["5", "1"], ["1", "0"]] and set(GAP[1:]) <= set(
+        rows["mangler"][0][6].split("\n")
+    )
+    (bad,) = rows["vurdert-ned"]
+    assert bad[7] == found.complaints[0].kept.id  # by which it can be replayed
+    assert (
+        bad[1] == "finner ikke sitatet"
+        and bad[5]
+        and bad[5].split("\n")[0] in [each.quote for each in found.complaints[0].kept.citations]
+    )
+    assert sum(int(cell) for row in rows["perioder"] for cell in row[1:7]) == 9 and rows["varsler"] == []
+    assert all(
+        f"- {question}" in each.content for gap, each in zip(found.gaps, drafts, strict=True) for question in gap.questions
+    )
+
+
 def test_with_counts_only_the_page_says_so_and_shows_them(own: Settings, asked: Assistant, tmp_path: Any) -> None:
     folder = tmp_path / "index"
     folder.symlink_to(own.index.resolve(), target_is_directory=True)

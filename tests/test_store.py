@@ -3,16 +3,11 @@
 import contextlib
 import json
 import logging
-import os
-import pwd
 import resource
 import shutil
-import signal
-import socket
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -36,6 +31,7 @@ from assistant.server import create_app
 from assistant.settings import Settings
 from assistant.store import Store
 from assistant.types import Answer, Ask, Citation, Feedback, Notice, Page, Turn
+from tests.cluster import Service, postgres, until
 from tests.conftest import ROOT, answers
 
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -62,14 +58,6 @@ def settings(folder: Path, **more: Any) -> Settings:
     return Settings(index=folder / "index", **more)
 
 
-def until(so: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait for something; fails when it does not come."""
-    end = time.monotonic() + seconds
-    while not so():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def file(folder: Path) -> Path:
     return folder / "index-answers.sqlite"
 
@@ -79,52 +67,11 @@ def written(folder: Path) -> bytes:
     return b"".join(each.read_bytes() for each in folder.glob("index-answers.sqlite*"))
 
 
-class Postgres:
-    """A PostgreSQL of the test's own, which can be killed and started again."""
-
-    def __init__(self, folder: Path, binaries: Path) -> None:
-        self._folder, self._binaries = folder, binaries
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
-        self.url = f"postgresql://owner@127.0.0.1:{self._port}/postgres"
-        self._user: dict[str, Any] = {"cwd": folder}
-        if os.getuid() == 0:  # as whom PostgreSQL refuses to run
-            nobody = pwd.getpwnam("nobody")
-            self._user |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-        make = [str(binaries / "initdb"), "-D", str(folder / "data"), *"-U owner -A trust -N --locale=C -E UTF8".split()]
-        subprocess.run(make, check=True, capture_output=True, timeout=60, **self._user)
-
-    def start(self) -> None:
-        command = f"{self._binaries}/postgres -D data -p {self._port} -k {self._folder} -h 127.0.0.1 -c fsync=off".split()
-        with (self._folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, **self._user)
-        until(self._answers)
-
-    def _answers(self) -> bool:
-        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(self.url, connect_timeout=2):
-            return True
-        return False
-
-    def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
-        """SIGQUIT leaves at once, without a word to whoever is connected and without tidying up."""
-        self.process.send_signal(how)
-        self.process.wait(30)
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    places = [Path(found).resolve().parent for found in (shutil.which("initdb"),) if found]
-    places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    binaries = next((place for place in places if (place / "initdb").is_file() and (place / "postgres").is_file()), None)
-    if binaries is None:
-        pytest.skip("there is no PostgreSQL here")
-    with tempfile.TemporaryDirectory(prefix="hms-") as folder:  # pytest's own are closed to other users
-        server = Postgres(Path(folder), binaries)
-        server.start()
+@pytest.fixture(scope="module", name="postgres")
+def served() -> Iterator[Service]:
+    """A PostgreSQL of these tests' own."""
+    with postgres() as server:
         yield server
-        server.stop()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -245,7 +192,7 @@ def sentences(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_nothing_is_lost_while_postgresql_is_down_and_comes_back(
-    postgres: Postgres, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    postgres: Service, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     own, slowest = settings(tmp_path, database_url=postgres.url), 0.0
     with Store(own) as kept:
@@ -257,13 +204,13 @@ def test_nothing_is_lost_while_postgresql_is_down_and_comes_back(
             slowest = max(slowest, time.perf_counter() - begun)
             time.sleep(0.005)
             if number == 100:
-                threading.Thread(target=postgres.stop).start()
+                threading.Thread(target=postgres.kill).start()
             if number == 250:
                 with pytest.raises(NotReadyError, match="kan ikke nås akkurat nå; prøv igjen om litt"):
                     answers(kept, EVER)
             if number == 300:
                 threading.Thread(target=postgres.start).start()
-        until(lambda: any("the database is back; 0 rows" in each for each in sentences(caplog)))
+        until(lambda: any("the database is back; 0 rows" in each for each in sentences(caplog)), "coming back")
         assert sorted(int(each.id) for each in answers(kept, EVER)) == list(range(400))
         assert sorted(int(each.answer_id) for each in kept.ratings(EVER)) == list(range(400))
     assert slowest < 0.5  # seconds: nobody waited for a connection
@@ -272,15 +219,15 @@ def test_nothing_is_lost_while_postgresql_is_down_and_comes_back(
 
 
 def test_when_it_stays_away_for_long_the_oldest_rows_go_and_are_counted(
-    postgres: Postgres, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    postgres: Service, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with Store(settings(tmp_path, database_url=postgres.url)) as kept:
         kept.purge(datetime.now(UTC) + timedelta(days=1))
-        postgres.stop()
+        postgres.kill()
         for number in range(store.WAITING + 20):
             kept.rate(Feedback(str(number), "up"))
         postgres.start()
-        until(lambda: any("the database is back; 20 rows were dropped" in each for each in sentences(caplog)))
+        until(lambda: any("the database is back; 20 rows were dropped" in each for each in sentences(caplog)), "coming back")
         assert [int(each.answer_id) for each in kept.ratings(EVER)] == list(range(20, store.WAITING + 20))
 
 
@@ -293,11 +240,11 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_lost(tmp_path: Path, caplog:
         try:
             for number in range(1, 300):
                 kept.answered(answer(number, answer="lang " * 500), Ask(""), [])
-            until(lambda: sentences(caplog))
+            until(lambda: sentences(caplog), "being told")
             time.sleep(1.5)  # it is tried again
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
-        until(lambda: len(sentences(caplog)) > 1)
+        until(lambda: len(sentences(caplog)) > 1, "coming back")
         assert sorted(int(each.id) for each in answers(kept, EVER)) == list(range(300))
     failed, back = sentences(caplog)
     assert failed.startswith("the database cannot be written, so rows wait for it: OperationalError: ")
@@ -326,6 +273,7 @@ def test_a_database_that_is_never_there_costs_an_answer_nothing(assistant: Assis
         assert client.post("/api/ask", json={"question": "Hva er AMU?"}).json()["outcome"] == "answered"
         reply = client.get("/api/answers/1")
         assert (reply.status_code, reply.json()["error"]["message"]) == (503, store.AWAY)
+        assert b"\nhms_waiting 1.0\n" in asked.figures()
     assert sentences(caplog)[-1] == "the store was closed while the database was away: 1 rows are lost"
 
 
@@ -370,7 +318,7 @@ def test_what_is_too_old_is_gone_after_a_restart_and_what_was_said_of_it_too(own
         kept.answered(answer("young"), Ask(""), [])
         assert len(answers(kept, EVER)) == 2
     with Store(own) as kept:
-        until(lambda: len(answers(kept, EVER)) == 1)
+        until(lambda: len(answers(kept, EVER)) == 1, "deleting")
         assert answers(kept, EVER)[0].id == kept.ratings(EVER)[0].answer_id == "young"
         assert len(kept.ratings(EVER)) == 1
 
@@ -396,7 +344,7 @@ def test_what_a_wrong_clock_wrote_into_the_future_does_not_stay_longer(own: Sett
     with Store(own, ago(days=-3650)) as kept:
         kept.answered(answer(1), Ask(""), [])
     with Store(own) as kept:
-        until(lambda: [each.time <= datetime.now(UTC) for each in answers(kept, EVER)] == [True])
+        until(lambda: [each.time <= datetime.now(UTC) for each in answers(kept, EVER)] == [True], "correcting")
 
 
 def test_off_keeps_counts_and_nothing_of_what_was_asked(tmp_path: Path) -> None:
