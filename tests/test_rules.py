@@ -125,7 +125,8 @@ def test_the_law_on_a_side_matter_does_not_stand_before_the_answer(content: Writ
     )
     assistant = Assistant(Settings(content=(content({"kaffe/index.md": text}),), index=tmp_path / "index"))
     assistant.load()
-    aside, asked = (assistant.ask(Ask(question)) for question in ("Når renses kaffemaskinen?", "Hvem følger opp rensingen av kaffemaskinen, AMU?"))
+    questions = ("Når renses kaffemaskinen?", "Hvem følger opp rensingen av kaffemaskinen, AMU?")
+    aside, asked = (assistant.ask(Ask(question)) for question in questions)
     for answer in (aside, asked):
         assert [notice.kind for notice in answer.notices] == ["outdated"] and "*(utdatert)*" in answer.answer
     assert not aside.answer.startswith("**Arbeidsmiljøutvalg") and asked.answer.startswith("**Arbeidsmiljøutvalg")
