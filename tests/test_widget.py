@@ -345,6 +345,26 @@ def test_a_slow_server_is_told_of_and_can_be_left(page: Any, stage: Stage) -> No
 
 
 @needs_browser
+@pytest.mark.parametrize("loads", [True, False], ids=["loaded", "a picture that never comes"])
+def test_it_begins_when_the_page_is_loaded_or_has_had_its_time(page: Any, stage: Stage, loads: bool) -> None:
+    held: list[Any] = []
+    slow = PAGE.format(lang="nb", origin=stage.origin).replace("</body>", '<img src="/late.png" alt=""></body>')
+    page.route(f"{stage.address}/", lambda route: route.fulfill(body=slow, content_type="text/html"))
+    page.route("**/late.png", held.append)
+    page.clock.install(time=0)
+    page.clock.pause_at(1_000)
+    page.goto(f"{stage.address}/", wait_until="domcontentloaded")
+    page.clock.run_for(2_000)
+    assert page.evaluate("[document.readyState, document.querySelectorAll('hms-assistent').length]") == ["interactive", 0]
+    if loads:
+        held[0].abort()
+        page.wait_for_load_state("load")
+    page.clock.run_for(500 if loads else 1_500)
+    page.locator("hms-assistent .open").wait_for()
+    assert page.evaluate("document.readyState") == ("complete" if loads else "interactive")
+
+
+@needs_browser
 def test_feedback_is_sent_with_its_reason_and_a_failure_is_told_kindly(page: Any, stage: Stage) -> None:
     stage.plays("/api/feedback", 404)
     page.goto(stage.address)
