@@ -394,9 +394,9 @@ def empty(place: Place, tmp_path: Path) -> Iterator[str]:
     blog, host = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
     (tmp_path / "host").mkdir()
     (tmp_path / "host" / "widget.js").write_text(f"/*{' ' * WIDGET.stat().st_size}*/")
-    with served(tmp_path / "host", int(host.rpartition(":")[2]), ""):
-        with served(built(CONTENT, tmp_path / "blog", blog, host), int(blog.rpartition(":")[2]), host):
-            yield blog
+    folder, port = built(CONTENT, tmp_path / "blog", blog, host), int(blog.rpartition(":")[2])
+    with served(tmp_path / "host", int(host.rpartition(":")[2]), ""), served(folder, port, host):
+        yield blog
 
 
 @pytest.mark.alone
