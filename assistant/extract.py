@@ -266,19 +266,20 @@ def _lines(units: Sequence[Unit], quotes: Sequence["Citation"]) -> Iterator[Line
     if len(found) < len(quotes):
         yield from (Line("sentence", each.quote, each.number, each.url) for each in quotes)
         return
-    last = -1
+    last, before = -1, ""
     for place, unit in enumerate(units):
         quoted = found.get(place)
         near = unit.kind in ("sentence", "item") and ({place - 1, place + 1} & found.keys())
         if not quoted and not near:
             continue
         if last >= 0 and place > last + 1:
-            yield Line("row", "…", header=unit.header) if unit.kind == "row" else Line("gap", "…")
-        last = place
+            yield Line("row", "…", header=unit.header) if unit.kind == "row" else Line("gap", before := "…")
+        last, told = place, unit.text if quoted else _cut(unit.text, ending=place - 1 not in found)
         if quoted:
-            yield Line(unit.kind, unit.text, quoted.number, quoted.url, unit.header)
+            yield Line(unit.kind, told, quoted.number, quoted.url, unit.header)
         else:
-            yield Line(unit.kind, _cut(unit.text, ending=place - 1 not in found))
+            yield Line(unit.kind, told.removeprefix("… ") if before.endswith("…") and unit.kind == "sentence" else told)
+        before = told
 
 
 def _cut(text: str, ending: bool) -> str:
@@ -327,3 +328,8 @@ def cells(text: str, columns: int) -> tuple[str, ...]:
     """The cells of a row's text, as many as there are columns."""
     found = [cell.strip() for cell in text.split(" | ")]
     return tuple([*found, *[""] * columns][:columns])
+
+
+def unbroken(text: str) -> str:
+    """A text as it is shown: paragraphs of law and figures of thousands stay on one line."""
+    return re.sub(r"(?<=§) (?=\d)|(?<=\d) (?=\d{3}\b)", "\u00a0", text)

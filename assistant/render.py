@@ -27,7 +27,7 @@ from markupsafe import Markup
 
 from assistant import HmsError, NotReadyError, QuestionError
 from assistant.cite import MARKER
-from assistant.extract import Account, Excerpt, Line, accounts, cells, excerpts
+from assistant.extract import Account, Excerpt, Line, accounts, cells, excerpts, unbroken
 from assistant.question import MAX_QUESTION, read, topic
 from assistant.types import Answer, Ask, Audience
 from corpus import law
@@ -43,7 +43,6 @@ ROLES = (EVERYONE, *get_args(Audience))
 REASONS = ("finner ikke sitatet", "mangler kilder", "utdatert", "feil", "annet")  # as they are kept, whatever the page's language
 MISSING = "mangler i artiklene"
 FILES = {"pdf": ("pdf", "application/pdf"), "markdown": ("md", "text/markdown;charset=utf-8")}
-LOVDATA = f"{law.SITE}/"
 TAGS = set("a p ul ol li strong em code pre br blockquote h1 h2 h3 table thead tbody tr th td".split())
 
 
@@ -161,12 +160,12 @@ def _laws(text: str) -> Iterator[Token]:
     at = 0
     for each in law.references(text):
         if each.url and each.start >= at:
-            yield Token("text", "", 0, content=text[at : each.start])
+            yield Token("text", "", 0, content=unbroken(text[at : each.start]))
             yield Token("link_open", "a", 1, attrs={"href": each.url})
-            yield Token("text", "", 0, content=text[each.start : each.end].replace("§ ", "§\u00a0"))
+            yield Token("text", "", 0, content=unbroken(text[each.start : each.end]))
             yield Token("link_close", "a", -1)
             at = each.end
-    yield Token("text", "", 0, content=text[at:])
+    yield Token("text", "", 0, content=unbroken(text[at:]))
 
 
 def safe_html(text: str, answer: Answer, markers: Mapping[int, str], origin: str = "", **env: bool) -> str:
@@ -180,7 +179,7 @@ def safe_html(text: str, answer: Answer, markers: Mapping[int, str], origin: str
     ours |= {_markdown().normalizeLink(url) for url in ours}
 
     def allowed(url: str) -> bool:
-        return url in ours or url.startswith(LOVDATA)
+        return url in ours or url.startswith(f"{law.SITE}/")
 
     html = _markdown().render(text, {"markers": markers, "allowed": allowed, **env})
     return nh3.clean(
@@ -203,7 +202,7 @@ def _templates() -> Environment:
         loader=FileSystemLoader(WEB), autoescape=lambda name: not str(name).endswith(".md"), undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    made.filters |= {"day": day, "plain": _plain, "blocks": _blocks, "whole": _whole, "readable": _readable}
+    made.filters |= {"day": day, "plain": _plain, "blocks": _blocks, "whole": _whole, "readable": _readable, "unbroken": unbroken}
     made.globals |= {"reasons": REASONS, "answer_html": _answer_html, "cells": cells, "plain_text": plain_text}
     return made
 
@@ -310,14 +309,21 @@ def pdf_file(each: Exchange, language: str) -> bytes:
     paper.set_font("Noto", size=10.5)
     paper.add_page()
     styles = {
-        "h1": TextStyle(font_size_pt=17, font_style="B", color=(11, 75, 71), t_margin=0, b_margin=3),
-        "h2": TextStyle(font_size_pt=12.5, font_style="B", color=(11, 75, 71), t_margin=4, b_margin=1.5),
-        "blockquote": TextStyle(color=(40, 40, 40), t_margin=1, b_margin=1, l_margin=5),
+        "h1": TextStyle(font_size_pt=17, font_style="B", color=(11, 75, 71), t_margin=0, b_margin=0.4),
+        "h2": TextStyle(font_size_pt=12.5, font_style="B", color=(11, 75, 71), t_margin=4, b_margin=0.3),
         "a": FontFace(color=(11, 110, 105)),
     }
+    how: dict[str, Any] = {"tag_styles": styles, "font_family": "Noto", "li_prefix_color": (11, 110, 105)}
     html = safe_html(markdown_file(each, language), each.answer, {}, each.origin, headings=True)
     html = re.sub("<(p|ul|ol)>", r'<\1 line-height="1.35">', html).replace(">\n<", "><")
-    paper.write_html(html, tag_styles=styles, font_family="Noto", li_prefix_color=(11, 110, 105))
+    said, *sources = re.split("(?=<h2>)|(?<!</h2>)(?=<p[^>]*><strong>)", html)
+    paper.write_html(said, **how)
+    for source in sources:
+        with paper.offset_rendering() as tried:
+            tried.write_html(source, **how)
+        if tried.page_break_triggered:  # a source stays on one page with its heading
+            paper.add_page()
+        paper.write_html(source, **how)
     return bytes(paper.output())
 
 

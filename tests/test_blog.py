@@ -10,7 +10,7 @@ import json
 import re
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -32,6 +32,7 @@ from tests.conftest import BLOG, CHROMIUM, ROOT, app, tabbed
 
 REAL = BLOG.is_dir()
 CONTENT = BLOG if REAL else ROOT / "corpus" / "articles"
+WIDGET = ROOT / "assistant" / "web" / "widget.js"
 QUESTIONS = ROOT / "eval" / "questions" / ("dev.jsonl" if REAL else "shipped.jsonl")
 ARTICLE = "/blogs/regnskap/amu/"
 ASKED = "Hvor ofte møtes arbeidsmiljøutvalget?"
@@ -40,8 +41,8 @@ INSIDE = "document.querySelector('hms-assistent')?.shadowRoot"
 FOCUSED = f"{INSIDE}.activeElement?.matches('{{}}') ?? false"
 SLOW = 3.0  # seconds
 MOST_SOURCES = 6  # of an answer that are followed
-LOADS, ANSWERS = 9, 20  # times that it is measured in a round
-ROUNDS = 5  # at most, and the fastest counts: what else the machine does can only add
+LOADS, ANSWERS = 30, 20  # times that it is measured in a round
+ROUNDS = 4  # at most; loads are counted together, of answers the fastest round counts
 MOST_LOAD, MOST_ANSWER = 30, 300  # milliseconds
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
@@ -360,28 +361,68 @@ def test_nothing_on_the_page_moves(browser: Any, place: Place) -> None:
         page.wait_for_function("() => shifts.length === 1")  # it would have been seen
 
 
-def load(browser: Any, address: str) -> float:
-    """Milliseconds until a page is loaded by a reader who has never been there."""
+@dataclass(frozen=True)
+class Load:
+    """Milliseconds of a page's load by a reader who has never been there: until the largest part of it is seen, until everything
+    is loaded, and that scripts ran."""
+
+    seen: float
+    loaded: float
+    scripts: float
+
+
+LOADED = """() => new Promise(done => new PerformanceObserver(list => setTimeout(() => done(
+  [list.getEntries().at(-1).startTime, performance.getEntriesByType('navigation')[0].duration]), 300)).observe(
+  {type: 'largest-contentful-paint', buffered: true}))"""  # by then an idle page has begun what waits for it
+
+
+def load(browser: Any, address: str) -> Load:
     context = browser.new_context()
     page = context.new_page()
-    page.goto(address)
-    taken = page.evaluate(
-        "() => new Promise(done => setTimeout(() => done(performance.getEntriesByType('navigation')[0].duration)))"
-    )
+    figures = context.new_cdp_session(page)
+    figures.send("Performance.enable")
+    page.goto(address + ARTICLE)
+    taken = page.evaluate(LOADED)
+    counted = {each["name"]: each["value"] for each in figures.send("Performance.getMetrics")["metrics"]}
     context.close()
-    return float(taken)
+    return Load(*taken, counted["ScriptDuration"] * 1000)
+
+
+@pytest.fixture
+def empty(place: Place, tmp_path: Path) -> Iterator[str]:
+    """The address of the same blog with a script as large as the widget that does nothing, from another host as well."""
+    blog, host = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+    (tmp_path / "host").mkdir()
+    (tmp_path / "host" / "widget.js").write_text(f"/*{' ' * WIDGET.stat().st_size}*/")
+    folder, port = built(CONTENT, tmp_path / "blog", blog, host), int(blog.rpartition(":")[2])
+    with served(tmp_path / "host", int(host.rpartition(":")[2]), ""), served(folder, port, host):
+        yield blog
 
 
 @pytest.mark.alone
-def test_the_page_loads_as_fast_as_without_it(browser: Any, place: Place) -> None:
-    pairs: list[tuple[float, float]] = []
-    for _ in range(ROUNDS):
-        pairs += [(load(browser, place.bare + ARTICLE), load(browser, place.blog + ARTICLE)) for _ in range(LOADS)]
-        without, within = (min(times) for times in zip(*pairs, strict=True))
-        print(f"page load: {without:.0f} ms without the widget, {within:.0f} ms with it")
-        if within - without <= MOST_LOAD:
-            return
-    raise AssertionError(f"the widget adds {within - without:.0f} ms")
+def test_a_page_is_seen_as_soon_as_without_it_and_loaded_as_soon_as_with_any_script(
+    browser: Any, place: Place, empty: str
+) -> None:
+    """Any script that is deferred lets a browser draw the page before the load event, and so moves that by the page's own
+    layout, which a reader sees no later for it. What the widget itself adds is held against a script that does nothing."""
+    rounds: list[tuple[Load, Load, Load]] = []
+    more: dict[str, float] = {}
+    while len(rounds) < ROUNDS * LOADS and max(more.values(), default=MOST_LOAD + 1) > MOST_LOAD:
+        rounds += [(load(browser, place.bare), load(browser, empty), load(browser, place.blog)) for _ in range(LOADS)]
+        more = {
+            "seen": statistics.median(widget.seen - bare.seen for bare, _, widget in rounds),
+            "loaded": statistics.median(widget.loaded - script.loaded for _, script, widget in rounds),
+            "scripts": statistics.median(widget.scripts - bare.scripts for bare, _, widget in rounds),
+        }
+        for name, each in zip(("bare", "a script", "widget"), zip(*rounds, strict=True), strict=True):
+            print(f"{name}: seen {spread(one.seen for one in each)}, loaded {spread(one.loaded for one in each)} ms")
+        print(f"{len(rounds)} rounds, the widget adds", *(f"{name} {value:+.0f}" for name, value in more.items()), "ms")
+    assert max(more.values()) <= MOST_LOAD, more
+
+
+def spread(times: Iterable[float]) -> str:
+    low, middle, high = statistics.quantiles(times, n=4)
+    return f"{middle:.0f} ({low:.0f}–{high:.0f})"
 
 
 STOPWATCH = """log => {
@@ -425,7 +466,7 @@ def first_words(page: Any, questions: list[str]) -> list[float]:
 def test_the_laws_that_the_blog_names_are_found_where_it_names_them(browser: Any, place: Place) -> None:
     with reading(browser, place) as page:
         ask(page, "Hvilke paragrafer i arbeidsmiljøloven gjelder for HMS?")
-        assert "§ 3-1 til § 3-6" in answered(page).inner_text()
+        assert "§\u00a03-1 til §\u00a03-6" in answered(page).inner_text()
         source = page.locator("blockquote").filter(has_text="Arbeidsmiljøloven § 3-1 til § 3-6").first
         assert source.locator("a.to").get_attribute("href").startswith(f"{place.blog}/blogs/regnskap/hms/#")
         opens_at_its_words(page, source.locator("a.to"), source.locator("span[lang]").inner_text())

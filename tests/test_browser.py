@@ -129,7 +129,7 @@ def test_the_page_speaks_the_browsers_language(
     page.goto(address)
     page.locator(f"html[lang={language}]").wait_for()
     page.locator("#send").get_by_text(send, exact=True).wait_for()
-    page.locator("#source-list h2").get_by_text(sources, exact=True).wait_for()
+    page.locator("#source-list h2").get_by_text(sources, exact=True).wait_for(state="attached")
     assert page.locator("#language input:checked").get_attribute("value") == language
     context.close()
 
@@ -190,6 +190,36 @@ def test_a_marker_shows_its_source_and_opens_it(browser: Any, address: str) -> N
     card = page.locator(".account")
     assert "6570" in card.inner_text() and "Debet" in card.inner_text()
     assert card.locator("a").get_attribute("href") == "/lest/blogs/kontoplan/6570-arbeidsklaer-og-verneutstyr"
+    page.context.close()
+
+
+def test_a_telephone_shows_each_row_of_a_table_by_its_cells_and_one_question_a_line(browser: Any, address: str) -> None:
+    page = asked(browser, address, "Hvordan bokføres feriepenger?", viewport={"width": 360, "height": 740})
+    cells = page.locator("#source-list td")
+    assert {each.is_visible() for each in cells.filter(has_not_text="x").all()} == {True, False}  # the empty ones are left out
+    assert all(each.inner_text() for each in cells.all() if each.is_visible())
+    places = [page.locator(name).bounding_box() for name in ("#question textarea", "#send", "#new")]
+    assert places[0]["y"] + places[0]["height"] < places[1]["y"] == places[2]["y"]
+    page.context.close()
+
+
+def test_what_has_the_focus_is_outlined_all_round(browser: Any, address: str) -> None:
+    page = browser.new_page()
+    page.goto(address)
+    page.locator("html[data-spoken]").wait_for()
+    page.locator("#question textarea").focus()
+    cut = """field => { const cuts = []; for (let each = field.parentElement; each.id !== 'ask'; each = each.parentElement)
+        cuts.push(getComputedStyle(each).overflow); return cuts; }"""
+    assert set(page.locator("#question textarea").evaluate(cut)) == {"visible"}
+    page.close()
+
+
+def test_who_is_in_danger_sees_the_emergency_numbers_before_all_else(browser: Any, address: str) -> None:
+    page = asked(browser, address, "En kollega har falt ned fra stillaset og puster ikke")
+    first, second = page.locator("#now .answer > *").nth(0), page.locator("#now .answer > *").nth(1)
+    assert "113" in first.inner_text()
+    ground = "each => getComputedStyle(each).backgroundColor"
+    assert first.evaluate(ground) != second.evaluate(ground) == "rgba(0, 0, 0, 0)"
     page.context.close()
 
 

@@ -137,6 +137,11 @@ def test_quotes_stand_among_their_neighbours() -> None:
     assert [(line.text, line.number) for line in part.lines] == [
         ("En.", 0), ("To.", 1), ("Tre.", 0), ("…", 0), ("Fem.", 0), ("Seks.", 2)
     ]  # fmt: skip
+    long = " ".join(["ord"] * 60)
+    between = [Unit("sentence", text, text, "", ()) for text in ("Først.", f"{long}.", f"{long}!", "Sist.")]
+    ends = [Citation(1, URL, "A", "Krav", "Først."), Citation(2, URL, "A", "Krav", "Sist.")]
+    (cut,) = excerpts(ends, lambda url: [chunk("A", *between)])
+    assert "… …" not in " ".join(line.text for line in cut.lines) and cut.lines[1].text.endswith(" …")
     (alone,) = excerpts([*quotes, Citation(3, URL, "A", "Krav", "Står ikke der.")], lambda url: [chunk("A", *units)])
     assert [line.number for line in alone.lines] == [1, 2, 3]
 
@@ -196,6 +201,21 @@ def test_the_pdf_holds_question_answer_quotes_links_dates_and_more_over_numbered
         note.get_object()["/A"]["/URI"] for page in reader.pages for note in page.get("/Annots", []) if "/A" in note.get_object()
     }
     assert f"https://hms.example.no{URL}" in links and any(link.startswith("https://lovdata.no/") for link in links)
+
+
+@pytest.mark.parametrize("before", range(2, 9))
+def test_on_paper_a_source_stands_on_one_page_with_its_heading(before: int) -> None:
+    cited = tuple(Citation(number, URL, f"Kilde {number}", "Krav", f"sitat {number}") for number in range(1, 10))
+    answer = Answer("1", "?", "answered", "\n\n".join([f"{PARAGRAPH}[1]"] * before), "nb", citations=cited)
+    pages = [page.extract_text() for page in PdfReader(io.BytesIO(render.pdf_file(exchange(answer), "nb"))).pages]
+    for number in range(1, 10):
+        (page,) = [text for text in pages if f"Kilde {number} " in text]
+        assert f"«sitat {number}»" in page
+
+
+def test_figures_and_paragraphs_of_law_are_not_broken() -> None:
+    assert "Ta 1&nbsp;250&nbsp;000 kroner i 2025 og 30 dager" in safe("Ta 1 250 000 kroner i 2025 og 30 dager")
+    assert ">folketrygdloven §&nbsp;8-24</a>" in safe("Se folketrygdloven § 8-24.")
 
 
 def test_files_link_to_nobody_else() -> None:

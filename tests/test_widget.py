@@ -54,12 +54,15 @@ class Quiet(BaseHTTPRequestHandler):
 
 
 def blog(origin: str) -> ThreadingHTTPServer:
-    """A site whose every page embeds the widget of `origin`; `?lang=` is the page's language."""
+    """A site whose every page embeds the widget of `origin`; `?lang=` is the page's language. `/late` waits for a picture."""
 
     class Blog(Quiet):
         def do_GET(self) -> None:
             page = PAGE.format(lang=self.path.partition("lang=")[2] or "nb", origin=origin)
-            self.reply(200, "text/html; charset=utf-8", {"content-security-policy": POLICY.format(origin)}, page.encode())
+            policy = POLICY.format(origin)
+            if self.path == "/late":
+                page, policy = f"{page}<img src=late.png alt=''>", f"{policy}; img-src 'self'"
+            self.reply(200, "text/html; charset=utf-8", {"content-security-policy": policy}, page.encode())
 
     return serve(Blog)
 
@@ -342,6 +345,24 @@ def test_a_slow_server_is_told_of_and_can_be_left(page: Any, stage: Stage) -> No
     page.clock.fast_forward(121_000)
     page.get_by_text("Svaret kom ikke i tide").wait_for()
     done.set()
+
+
+@needs_browser
+@pytest.mark.parametrize("loads", [True, False], ids=["loaded", "a picture that never comes"])
+def test_it_begins_when_the_page_is_loaded_or_has_had_its_time(page: Any, stage: Stage, loads: bool) -> None:
+    held: list[Any] = []
+    page.route("**/late.png", lambda route: held.append(route))
+    page.clock.install(time=0)
+    page.clock.pause_at(1_000)
+    page.goto(f"{stage.address}/late", wait_until="domcontentloaded")
+    page.clock.run_for(2_000)
+    assert page.evaluate("[document.readyState, document.querySelectorAll('hms-assistent').length]") == ["interactive", 0]
+    if loads:
+        held[0].abort()
+        page.wait_for_load_state("load")
+    page.clock.run_for(500 if loads else 1_500)
+    page.locator("hms-assistent .open").wait_for()
+    assert page.evaluate("document.readyState") == ("complete" if loads else "interactive")
 
 
 @needs_browser

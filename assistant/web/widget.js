@@ -80,7 +80,7 @@ const TEXTS = {
 };
 const REASONS = TEXTS.nb.reasons.map(each => each.toLowerCase()); // as the server is told, whatever the page's language
 
-// Sizes in em: they follow the reader's own text size, not the page's. `!important` on the host wins over the page's rules.
+// Sizes in em follow the reader's own text size; `!important` on the host wins over the page's rules.
 const STYLE = `
 :host { all: initial !important; position: fixed !important; z-index: 2147483000 !important; bottom: 16px !important;
   right: 16px !important;
@@ -108,8 +108,7 @@ button[disabled] { opacity: .6; cursor: default; }
 svg { width: 1.4em; height: 1.4em; fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round;
   stroke-linecap: round; }
 dialog { position: fixed; inset: auto 16px 16px auto; width: 27em; max-width: calc(100vw - 32px); height: 42em;
-  max-height: calc(100vh - 32px); max-height: calc(100dvh - 32px);
-  margin: 0; padding: 0; border: 1px solid var(--edge); border-radius: 14px;
+  max-height: calc(100dvh - 32px); margin: 0; padding: 0; border: 1px solid var(--edge); border-radius: 14px;
   background: var(--paper); box-shadow: 0 8px 40px #0006; overflow: hidden; overscroll-behavior: contain; }
 :host([data-position=left]) dialog { inset: auto auto 16px 16px; }
 dialog[open] { display: flex; flex-direction: column; }
@@ -186,7 +185,7 @@ function make(tag, attributes, ...children) {
   return node;
 }
 
-/** An address as it may be followed: http and https only; one of the server's own pages is made whole. */
+/** An address that may be followed, made whole: http and https only. */
 function address(url) {
   try {
     const whole = new URL(String(url), base);
@@ -202,7 +201,7 @@ function link(url, attributes, ...children) {
   return make('a', {...attributes, href: whole.href, target: '_blank', rel: 'noopener'}, ...children);
 }
 
-// Markdown: what the server's answers use, and no more. The rest stays as it was written.
+// Markdown: what the server's answers use; the rest stays as written.
 const INLINE = new RegExp([
   String.raw`\\([!-/:-@[-\`{-~])`, // 1 an escaped sign
   String.raw`\*\*(?=\S)((?:\\.|(?!\*\*)[^\\])+)\*\*`, // 2 bold
@@ -230,7 +229,7 @@ function inline(text, how) {
 function markdown(text, how) {
   const blocks = [];
   let last = null; // the block that a line without a beginning of its own goes on in
-  for (const line of String(text).split('\n')) {
+  for (const line of String(text).replace(/(§|\d) (?=\d)/g, '$1\u00a0').split('\n')) {
     const [, item] = line.match(/^\s*[-*] +(.*)/) ?? [];
     if (!line.trim()) last = null;
     else if (item !== undefined) {
@@ -366,7 +365,7 @@ class Assistent extends HTMLElement {
     this.#log.replaceChildren(make('p', null, this.#text.intro));
   }
 
-  /** A press beside the panel closes it; without its default, which would take the focus from the button again. */
+  /** A press beside the panel closes it, without taking the focus from the button again. */
   #beside(event) {
     const {left, right, top, bottom} = this.#dialog.getBoundingClientRect(), {clientX: x, clientY: y} = event;
     if (event.target !== this.#dialog || (x >= left && x <= right && y >= top && y <= bottom)) return;
@@ -484,7 +483,7 @@ class Assistent extends HTMLElement {
     this.#log.removeAttribute('aria-busy');
   }
 
-  /** Put the nodes in place, and keep the question in view at the top, unless the reader has gone elsewhere. */
+  /** Keep the question in view at the top, unless the reader has gone elsewhere. */
   #show(turn, reply, nodes) {
     const follows = Math.abs(this.#log.scrollTop - this.#at) < 4;
     reply.replaceChildren(...nodes);
@@ -683,12 +682,13 @@ function decoded(path) {
   }
 }
 
-// Not before the page has time for it.
-const start = () => (window.requestIdleCallback ?? setTimeout)(() => {
+const start = () => {
   if (customElements.get('hms-assistent')) return;
   customElements.define('hms-assistent', Assistent);
   if (!document.querySelector('hms-assistent')) document.body.append(document.createElement('hms-assistent'));
-}, {timeout: 1000});
-if (document.body) start();
-else document.addEventListener('DOMContentLoaded', start);
+};
+// Not before the page is loaded and has time for it; what never loads is waited for 3 seconds.
+const idle = () => (window.requestIdleCallback ?? setTimeout)(start, {timeout: 1000});
+addEventListener('load', idle);
+setTimeout(idle, document.readyState === 'complete' ? 0 : 3000);
 })();
