@@ -382,10 +382,10 @@ def load(browser: Any, address: str) -> Load:
     figures = context.new_cdp_session(page)
     figures.send("Performance.enable")
     page.goto(address + ARTICLE)
-    taken = page.evaluate(LOADED)
+    seen, loaded = page.evaluate(LOADED)
     counted = {each["name"]: each["value"] for each in figures.send("Performance.getMetrics")["metrics"]}
     context.close()
-    return Load(*taken, counted["ScriptDuration"] * 1000)
+    return Load(seen, loaded, counted["ScriptDuration"] * 1000)
 
 
 @pytest.fixture
