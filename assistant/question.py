@@ -59,6 +59,14 @@ ASKS = _rule(
     r"lurer|what|how|who|when|where|why|which|can|must|should|do|does|is|are|need)\b"
 )
 PLEASANT = 14  # words of a greeting at most
+# Who somebody around the asker is ("hvem er verneombudet vårt?"), and not who has a duty.
+WHO_IS = re.compile(
+    r"(?:(?:hei|hello|hi)\W+)?"
+    r"(?:(?:hvem|kven|kem|who)(?:'s| er| e| is| are)|(?:hva|kva|ka) (?:heter|heiter|hete)|what(?:'s| is) the name of)\b"
+    r"(?!.*\b(?:ansvar\w*|arbeidsgiver\w*|arbeidsgivar\w*|responsible|employer|når|hvis|som|when|if|who|må|skal|that)\b)"
+    r"(?=.*\b(?:vår\w*|min|mitt|hos oss|på jobben|i (?:firmaet|bedrift\w*|selskapet)|our|my|here)\b)(?:\W+\w+){1,6}\W*",
+    re.IGNORECASE,
+)
 # Orders to the machine. What is looked for is an order about rules or roles, never a topic: articles speak of instructions too.
 _SAY = r"(?:si|svare?|skriv (?:ut|kun|bare|berre|setn\w+)|bekreft|gjenta|avslutt|say|reply|answer|respond|output|repeat|print)\b"
 ATTACK = _rule(
@@ -79,10 +87,10 @@ ATTACK = _rule(
 )
 MARKED = re.compile(r"(?:\[|<|###)\s*(?:/?system|admin|inst|instruks|assistant)\b", re.IGNORECASE)  # set off as if from above
 # What tells of danger or of an attack in the pieces of a message: piece → weight for each, in log-odds; the empty piece is the
-# base. Learnt from 1,050 emergencies, 320 attacks and look-alikes of both (`python -m eval fit signs`): people in danger write in
+# base. Learnt from 1,223 emergencies, 320 attacks and look-alikes of both (`python -m eval fit signs`): people in danger write in
 # more ways than rules can hold, of which earlier ones found one in seven (eval/LOG.md, 2026-11-25).
 SIGNS = Path(__file__).resolve().parent / "signs.tsv"
-ACUTE, SURE, ATTACKS = -1.0, 1.5, -0.3  # bounds: a false alarm costs a reader one line, a missed one may cost a life
+ACUTE, SURE, ATTACKS = -0.5, 0.5, -0.3  # bounds: a false alarm costs a reader one line, a missed one may cost a life
 LETTERS = (3, 4, 5)  # of a piece of a word
 # What tells, in the same way, that a question is on a matter which articles like these leave open, on none of working life or
 # accounts at all, and on what only those around its writer know (`python -m eval fit matters`; eval/LOG.md, 2026-11-26).
@@ -90,9 +98,12 @@ MATTERS = Path(__file__).resolve().parent / "matters.tsv"
 ENGLISH = frozenset(
     "the what which how is are do does did can must should who when where why and of for we our my an to in with need have"
     " there from many much required if you it company employees employee this that these those which who whose or not your"
-    " their on they was were been has had would could shall will am get".split()
+    " their on they was were been has had would could shall will am get paid pay pays work works working boss week weeks month"
+    " months hours days before after during without about between leave sick".split()
 )
 NORWEGIAN_TOO = frozenset("for to an do is".split())  # of those: "velges for to år" is none of it
+PLAINLY = frozenset("the what which how are does did can must should when where why need have there from get".split())
+MYSELF = re.compile(r"[a-z] I (?:[a-z]|$)")  # which is written small in Norwegian
 NYNORSK = frozenset(
     "ikkje kva korleis kvifor kven kvar kor eg ein eit dei frå nokon noko mykje vere vera vert blir me dykk berre hjå skal"
     " gjer gjere arbeidstakar arbeidsgjevar verksemd verksemda føretak tilsette rekneskap kvifor korleis sjølv høgt nye".split()
@@ -209,7 +220,9 @@ def language(text: str) -> str:
     likely = max(own, key=lambda spoken: own[spoken])
     if own[likely] >= 2 and own[likely] > len(found & (BOKMAAL | NYNORSK | ENGLISH)):
         return likely
-    ours = bool(found & (STOP - SHARED) or set("æøå") & set(lettered))  # looked at first: reading by the lists takes its time
+    ours = bool(
+        found & ((STOP | PLAINLY) - SHARED) or set("æøå") & set(lettered)
+    )  # looked at first: reading by the lists takes its time
     letters, told = (
         [word for word in words(text) if word.isalpha()],
         {spoken: 0 if ours else _read(text, spoken) for spoken in own},
@@ -218,6 +231,7 @@ def language(text: str) -> str:
     if own[likely] + told[likely] >= LISTED and 2 * told[likely] >= len(letters) and not ours:
         return likely
     english, nynorsk, bokmaal = (len(found & marks) for marks in (ENGLISH, NYNORSK, BOKMAAL))
+    english += bool(MYSELF.search(text))
     if english >= 2 and english > nynorsk + bokmaal and found & (ENGLISH - NORWEGIAN_TOO):
         return "en"
     return "nn" if nynorsk > bokmaal else "nb"
@@ -254,6 +268,11 @@ def matters(text: str) -> tuple[float, float, float]:
     on what only those around its writer know."""
     left_open, elsewhere, own = _told(MATTERS, text)
     return left_open, elsewhere, own
+
+
+def asks_for_somebody(text: str) -> bool:
+    """Whether a question asks who somebody around its writer is."""
+    return WHO_IS.fullmatch(text) is not None
 
 
 def _told(file: Path, text: str) -> Iterator[float]:

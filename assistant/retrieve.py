@@ -20,7 +20,7 @@ from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 
-from assistant.question import language, matters
+from assistant.question import asks_for_somebody, language, matters
 from assistant.types import Audience, Passage
 from corpus.chunk import full_text, section
 from corpus.index import Index
@@ -32,6 +32,8 @@ PER_ARTICLE = 4  # passages of one article among the results: more would push ou
 MEANING, WORDS = 1.0, 0.8  # weights; eval/LOG.md, 2026-11-24
 PAGE = 1.5  # what a passage of the page that is being read has ahead, in the judge's units
 DOUBT, WRITTEN = 0.75, 13.0  # where the embedder knows none of the words: what meaning loses, and what likeness in letters weighs
+HEADED, ALIKE = 8.0, 0.5  # what a heading that is the question itself weighs, and from how alike on one counts
+AHEAD, FEW = 20, 2  # of how many of the best passages headings are read, and words that are too few to be compared
 RUN = 4  # letters; K1 and B are of BM25 over such runs: that one stands in a text says most, how often little
 K1, B = 0.5, 0.75
 OTHERS = 0.5  # what a page about an account has behind, for those who keep no accounts (eval/LOG.md, 2026-11-26)
@@ -39,6 +41,8 @@ ACCOUNT = re.compile(r"(?<![\d§.-])([1-8]\d{3})(?![\d.-])")
 ASKS_ACCOUNT = re.compile(
     r"\b(?:konto\w*|account\w*|bokfør\w*|føre[rs]?|debet\w*|kredit\w*|postere\w*|debit|book)\b", re.IGNORECASE
 )
+NAME = re.compile(r"\b[A-ZÆØÅ][a-zæøåé]+(?:[ -][A-ZÆØÅ][a-zæøåé]+){1,2}\b")  # of a person: "Kari Nordmann"
+UNNAMED = -1.0  # the ground at most, where who somebody is is asked for and no passage names any
 KONTOPLAN = re.compile(r"/kontoplan/(\d{4})?")  # a page about one account, in a path
 WEIGHTS = {
     "meaning": 9.27,  # cosine of the passage
@@ -133,6 +137,7 @@ def passages(index: Index, question: str, limit: int, page: str | None = None, r
     columns = evidence(index, text, weights, found)
     sure = round(ground(with_matter(question, ground_evidence(index, text, weights, found, columns))), 3)
     total = scores(columns) + _doubted(index, text, found, columns) + PAGE * (index.pages[found.rows] == _number(index, page))
+    total = total + _headed(index, text, found, total)
     if role not in (None, "regnskap"):
         total = total - OTHERS * columns["kontoplan"]
     shares = np.exp(total - total.max())
@@ -143,7 +148,15 @@ def passages(index: Index, question: str, limit: int, page: str | None = None, r
         if len(chosen) < limit and taken[index.pages[row]] < PER_ARTICLE:
             taken[index.pages[row]] += 1
             chosen.append(Passage(index.chunk(row), round(float(shares[place] / shares.sum()), 6), sure))
+    if asks_for_somebody(question) and not any(_names(index, weights, passage) for passage in chosen):
+        return [Passage(each.chunk, each.score, min(sure, UNNAMED)) for each in chosen]
     return chosen
+
+
+def _names(index: Index, asked: Mapping[str, float], passage: Passage) -> bool:
+    """Whether a passage names somebody in a unit that holds a term of the question."""
+    texts = [unit.text for unit in passage.chunk.units if NAME.search(unit.text)]
+    return any(term in asked for text in texts for term in index.lexical.analyzer.terms(text))
 
 
 def understood(index: Index, question: str) -> tuple[str, dict[str, float]]:
@@ -195,6 +208,19 @@ def _doubted(index: Index, question: str, found: Candidates, columns: Mapping[st
     written = alike(f" {' '.join(words(question))} ", [index.spelt(page) for page in own])[place]
     by_meaning = sum(WEIGHTS[name] * column for name, column in columns.items() if "meaning" in name)
     return np.asarray(strange * (WRITTEN * written - DOUBT * by_meaning))
+
+
+def _headed(index: Index, question: str, found: Candidates, total: np.ndarray) -> np.ndarray:
+    """What is added where the question is, almost word for word, the heading of a passage: by the share of their weight in terms
+    that both have. A heading of a word or two ("Frister") tells nothing."""
+    analyzer, added = index.lexical.analyzer, np.zeros(len(total))
+    asked = frozenset(analyzer.terms(question))
+    for place in np.argsort(-total, kind="stable")[:AHEAD] if len(list(words(question))) > FEW else ():
+        headings = index.chunk(int(found.rows[place])).headings
+        own = frozenset(analyzer.terms(headings[-1])) if headings else frozenset()
+        both, either = (sum(map(index.lexical.rarity, terms)) for terms in (asked & own, asked | own))
+        added[place] = HEADED * max(0.0, both / max(either, 1e-6) - ALIKE) / (1 - ALIKE)
+    return added
 
 
 def alike(question: str, texts: Sequence[str]) -> np.ndarray:

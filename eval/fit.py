@@ -35,7 +35,8 @@ PENALTY = 3e-3  # on the squares of the standardised weights
 LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 HERE = Path(__file__).resolve().parent
 CORPUS = HERE.parent / "corpus"
-PLAIN, TELLING = 15_000, 8_000  # ordinary questions beside the messages; pieces that are kept for each kind
+PLAIN, MESSAGE = 15_000, 6.0  # ordinary questions beside the messages, and how many of them one message counts as
+TELLING = {"signs": 16_000, "matters": 8_000}  # pieces that are kept for each kind
 COVERED = 30_000  # questions that articles answer, beside those that they leave open
 SEED = 20261125
 RIGHT = ("right", "paraphrase", "translation")  # labels of sentences that their passages bear
@@ -255,13 +256,14 @@ def signs() -> str:
     """The table of assistant/signs.tsv: the most telling pieces of messages, with their weights for danger and for attack."""
     lines = [line.split("\t") for line in (CORPUS / "questions" / "messages.tsv").read_text("utf-8").splitlines()]
     chance = random.Random(SEED)
-    bank, beside = (
-        [row["question"] for row in read_objects(CORPUS / "questions" / f"{name}.jsonl")] for name in ("bank", "beside")
+    bank, beside, elsewhere = (
+        [row["question"] for row in read_objects(CORPUS / "questions" / f"{name}.jsonl")]
+        for name in ("bank", "beside", "elsewhere")
     )
-    texts = [text for *_, text in lines] + beside + chance.sample(bank, min(PLAIN, len(bank)))
-    counts = np.array([1.0] * len(lines) + [0.5] * (len(texts) - len(lines)))
+    texts = [text for *_, text in lines] + beside + elsewhere + chance.sample(bank, min(PLAIN, len(bank)))
+    counts = np.array([MESSAGE / 2] * len(lines) + [0.5] * (len(texts) - len(lines)))
     labels = np.array([label for label, *_ in lines] + [""] * (len(texts) - len(lines)))
-    return telling(texts, [labels == label for label in ("acute", "attack")], counts)
+    return telling(texts, [labels == label for label in ("acute", "attack")], counts, TELLING["signs"])
 
 
 def matters() -> str:
@@ -272,12 +274,12 @@ def matters() -> str:
     asked = beside + random.Random(SEED).sample(bank, min(COVERED, len(bank)))
     texts = [" ".join((*row.get("turns", ()), row["question"])) for row in asked]
     kinds = np.array([row.get("kind", "near_domain") for row in beside] + [""] * (len(asked) - len(beside)))
-    return telling(texts, [kinds != "", kinds == "out_of_domain", kinds == "own"], np.ones(len(texts)))
+    return telling(texts, [kinds != "", kinds == "out_of_domain", kinds == "own"], np.ones(len(texts)), TELLING["matters"])
 
 
-def telling(texts: Sequence[str], columns: Sequence[np.ndarray], counts: np.ndarray) -> str:
+def telling(texts: Sequence[str], columns: Sequence[np.ndarray], counts: np.ndarray, most: int) -> str:
     """A table of pieces with a weight for each column (which of the texts are so), "" with the base first; counted are the texts
-    by `counts`, and of each column the TELLING pieces that tell most."""
+    by `counts`, and of each column the `most` pieces that tell most."""
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
 
@@ -285,8 +287,8 @@ def telling(texts: Sequence[str], columns: Sequence[np.ndarray], counts: np.ndar
     told, names, found = table.fit_transform(texts), table.get_feature_names_out(), []
     for right in columns:
         model = LogisticRegression(C=0.3, solver="liblinear").fit(told, right, sample_weight=counts)
-        most = np.abs(model.coef_[0]) * np.sqrt(np.asarray(told.mean(axis=0))[0])
-        chosen = np.sort(np.argsort(-most)[:TELLING])
+        tells = np.abs(model.coef_[0]) * np.sqrt(np.asarray(told.mean(axis=0))[0])
+        chosen = np.sort(np.argsort(-tells)[:most])
         model.fit(told[:, chosen], right, sample_weight=counts)
         found.append({"": float(model.intercept_[0]), **dict(zip(names[chosen], model.coef_[0].tolist(), strict=True))})
     known = sorted({piece for column in found for piece in column})

@@ -49,7 +49,7 @@ def test_weights_are_told_as_code() -> None:
 def test_pieces_tell_for_the_column_whose_texts_hold_them() -> None:
     texts = ["konto bilag", "konto bilag", "potet gulrot", "potet gulrot"] * 5
     lines = telling(
-        texts, [np.array(["potet" in text for text in texts]), np.array(["konto" in text for text in texts])], np.ones(20)
+        texts, [np.array(["potet" in text for text in texts]), np.array(["konto" in text for text in texts])], np.ones(20), 50
     )
     table = {piece: (float(first), float(second)) for piece, first, second in (line.split("\t") for line in lines.split("\n"))}
     assert table["potet"][0] > 0 > table["konto"][0]

@@ -68,6 +68,25 @@ def test_a_covered_question_is_ground_for_an_answer(assistant: Assistant) -> Non
     assert passages(assistant.index, "hvem vant fotballkampen i går", 1)[0].ground < 0
 
 
+def test_who_somebody_around_the_asker_is_can_only_be_told_by_an_article_that_names_one(
+    assistant: Assistant, content: Writer, tmp_path: Path
+) -> None:
+    for question in ("hvem er verneombudet vårt?", "who is our safety rep"):
+        assert passages(assistant.index, question, 10)[0].ground < 0
+    assert passages(assistant.index, "hvem er ansvarlig for HMS hos oss?", 10)[0].ground > 0
+    folder = content({"hos-oss.md": "---\ntitle: Verneombud hos oss\n---\n\nVerneombudet vårt er Kari Nordmann på lageret.\n"})
+    embedder = dense.load()
+    build([folder], tmp_path / "index", embedder)
+    named = open_index(tmp_path / "index", embedder)
+    assert passages(named, "hvem er verneombudet vårt?", 10)[0].ground > 0
+    named.vectors.close()
+
+
+def test_a_question_that_is_a_heading_leads_to_what_stands_below_it(assistant: Assistant) -> None:
+    best = passages(assistant.index, "hva gjør vi ved en arbeidsulykke?", 10)[0].chunk
+    assert best.headings[-1] == "Hva gjør vi ved en arbeidsulykke?"
+
+
 def test_what_lies_beside_the_articles_is_known_until_an_article_is_about_it(
     index: Index, content: Writer, tmp_path: Path
 ) -> None:
