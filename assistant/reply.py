@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from assistant.select import Statutes
 
 BEHIND = 2.0  # the best unit, from where on one is a side matter (eval/LOG.md, 2026-11-26)
+PRESSING = 2.0  # the ground for quotes to one in danger, whom those beside the point ("brenner": brennevin) would only hold up
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # bounds of the histogram
 
 
@@ -161,7 +162,8 @@ class Replier:
         if question.kind in fixed:
             outcome, phrase = fixed[question.kind]
             return Reply(found, outcome, Draft(phrase[question.language]))
-        picks = extract(question.text, self._selector.picks(question, found.passages)) if found.ground >= 0 else []
+        least = PRESSING if question.kind == "acute" else 0.0
+        picks = extract(question.text, self._selector.picks(question, found.passages)) if found.ground >= least else []
         draft = tell(picks, pages_at(self.index, (pick.chunk.path for pick in picks)))
         if question.kind == "acute":
             numbers = phrases.ACUTE[question.language]
