@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from assistant.select import Statutes
 
 BEHIND = 2.0  # the best unit, from where on one is a side matter (eval/LOG.md, 2026-11-26)
-PRESSING = 2.0  # the ground for quotes to one in danger, whom those beside the point ("brenner": brennevin) would only hold up
+PRESSING = 1.0  # the ground for quotes to one in danger: those beside the point ("brenner": brennevin, .45) would hold them up
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # bounds of the histogram
 
 
