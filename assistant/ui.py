@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from assistant import HmsError, phrases
@@ -28,8 +29,8 @@ TITLE = "HMS-assistenten"
 KEPT = 20  # exchanges that a session holds; older ones are gone from the page as well
 HOURS = 6 * 3600  # seconds after which a conversation that nobody goes on with is forgotten
 AT_ONCE = 8  # questions answered at the same time
-SESSIONS = 2_000  # open pages, and those closed within an hour; each takes 30 KB, and Gradio would keep 10,000
-STEP = 40  # characters of an answer that a screen is drawn again for
+SESSIONS = 2_000  # open pages, and those closed within an hour; each takes 60 KB, and Gradio would keep 10,000
+PACE = 0.1  # seconds between two drawings of an answer that is being said
 SUGGESTIONS = 5
 COMMENT = 1_000  # characters
 NAMES = {"nb": "Bokmål", "nn": "Nynorsk", "en": "English"}
@@ -96,9 +97,7 @@ def _layout(assistant: "Assistant") -> dict[str, Any]:
                 part["now"] = gr.HTML(look.conversation_html((), "nb", latest=True), elem_id="now", js_on_load=HEAR)
             with gr.Column(elem_id="prompts"):
                 part["role"] = gr.Radio(look.roles("nb"), value=EVERYONE, label=t["role"], container=False, elem_id="role")
-                with gr.Row(elem_id="suggestions"):
-                    style: dict[str, Any] = {"size": "sm", "min_width": 0, "elem_classes": "suggestion"}
-                    part["suggestions"] = [gr.Button(text, **style) for text in look.examples("nb", EVERYONE)]
+                part["suggestions"] = gr.HTML(_suggest(look.examples("nb", EVERYONE)), elem_id="suggestions", js_on_load=HEAR)
             with gr.Row(elem_id="ask"):
                 part["box"] = gr.Textbox(
                     label=t["question"], placeholder=t["placeholder"], lines=1, max_lines=6, autofocus=True, scale=8,
@@ -117,7 +116,7 @@ def _events(assistant: "Assistant", wait: Wait, page: Any, part: dict[str, Any])
     import gradio as gr
 
     talk, language, role, suggestions = part["talk"], part["language"], part["role"], part["suggestions"]
-    shown = [part["box"], talk, part["before"], part["now"], part["sources"], *suggestions]
+    shown = [talk, part["before"], part["now"], part["sources"], suggestions]
     worded = [part["header"], language, role, part["box"], part["send"], part["new"]]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
@@ -125,32 +124,40 @@ def _events(assistant: "Assistant", wait: Wait, page: Any, part: dict[str, Any])
         assert request.request is not None  # Gradio keeps it for what waits in its queue
         told = look.too_many(wait("questions", request.request.scope), _one_of(LANGUAGES, spoken))
         yield from converse(assistant, question, kept, spoken, asker, _origin(request), told)
+        # All that a page shows is kept by Gradio for links to a session, which we do not offer: 300 KB a reader.
+        page.state_holder[request.session_hash].config_values.clear()
+
+    def choose(kept: Talk, spoken: str, asker: str, event: gr.EventData, request: gr.Request) -> Iterator[Shown]:
+        yield from answer(str(_told(event).get("question", "")), kept, spoken, asker, request)
 
     def act(kept: Talk, spoken: str, event: gr.EventData, request: gr.Request) -> Shown:
         assert request.request is not None
-        told, scope = event._data if isinstance(event._data, dict) else {}, request.request.scope
-        return done(assistant, kept, spoken, told, lambda: wait("ratings", scope))
+        scope = request.request.scope
+        return done(assistant, kept, spoken, _told(event), lambda: wait("ratings", scope))
 
     def begin(request: gr.Request) -> Shown:
         spoken = preferred(request.headers.get("accept-language", ""))
         return _in(spoken, EVERYONE, ())
 
-    def suggest(asker: str, spoken: str) -> Shown:
-        return tuple(_suggest(look.examples(_one_of(LANGUAGES, spoken), _one_of(ROLES, asker))))
+    def suggest(asker: str, spoken: str) -> str:
+        return _suggest(look.examples(_one_of(LANGUAGES, spoken), _one_of(ROLES, asker)))
 
     def tick() -> Shown:
         return _status(assistant), gr.Timer(active=not (assistant.ready or assistant.failed))
 
-    listen: dict[str, Any] = {"fn": answer, "outputs": shown, "concurrency_limit": AT_ONCE, **quiet}
-    asked = [gr.on([part["box"].submit, part["send"].click], inputs=[part["box"], talk, language, role], **listen)]
-    asked += [button.click(inputs=[button, talk, language, role], **listen) for button in suggestions]
+    # What is told is as it is shown, so nothing needs Gradio's postprocessing, which takes a thread for each output.
+    listen: dict[str, Any] = {"outputs": shown, "concurrency_limit": AT_ONCE, "concurrency_id": "answers", **quiet}
+    listen["postprocess"] = False
+    ask = [part["box"].submit, part["send"].click]
+    asked = [gr.on(ask, answer, [part["box"], talk, language, role], js="(...inputs) => hms.asked(inputs)", **listen)]
+    asked += [suggestions.click(choose, [talk, language, role], **listen)]
     for each in asked:
         each.then(fn=None, js="() => hms.answered()")
     part["new"].click(_start_again, inputs=[language, role], outputs=shown, cancels=asked, **quiet)
     for html in (part["before"], part["now"]):
         event = html.click(act, inputs=[talk, language], outputs=[talk, part["now"], part["file"]], **quiet)
         event.then(fn=None, inputs=part["file"], js="file => hms.acted(file)")
-    spoken_in = [*worded, part["before"], part["now"], part["sources"], *suggestions]
+    spoken_in = [*worded, part["before"], part["now"], part["sources"], suggestions]
     changed = language.input(_in, inputs=[language, role, talk], outputs=spoken_in, **quiet)
     begun = page.load(begin, outputs=spoken_in, **quiet)
     for each in (changed, begun):
@@ -172,50 +179,43 @@ def converse(
     """What the page shows while a question is answered, step by step; with a `refusal`, that it is not."""
     language, role = _one_of(LANGUAGES, language), _one_of(ROLES, role)
     if refusal:
-        yield (question, *_failed(refusal, question, language, role))
+        yield _failed(refusal, question, language, role)
         return
     ask = Ask(question, _turns(kept), None if role == EVERYONE else role)  # type: ignore[arg-type]  # one of ROLES
-    wait = Exchange(question, f"{phrases.SEARCHING[language]} …")
-    yield ("", kept, look.conversation_html(kept, language), _now(wait, language), look.sources_html((), language), *_suggest(()))
+    before, beside = look.conversation_html(kept[1 - KEPT :], language), look.sources_html((), language)
+    yield (kept, before, _now(Exchange(question, f"{phrases.SEARCHING[language]} …"), language), beside, "")
     try:
         for said in _said(assistant, ask, language):
             if not isinstance(said, Answer):
-                yield ("", *_skip(2), _now(Exchange(question, said), language), _skip(1)[0], *_suggest(()))
+                # What stays as it is, is told again: for a skip() of one output Gradio makes a component.
+                yield (*_skip(1), before, _now(Exchange(question, said), language), beside, "")
                 continue
             talk = (*kept, look.exchange(assistant, ask, said, origin))[-KEPT:]
-            after = look.sources_html(talk, language)
-            yield (
-                "",
-                talk,
-                look.conversation_html(talk[:-1], language),
-                _now(talk[-1], language),
-                after,
-                *_suggest(said.followups),
-            )
+            yield (talk, before, _now(talk[-1], language), look.sources_html(talk, language), _suggest(said.followups))
     except HmsError as error:
-        yield (question, *_failed(look.sentence(error, question, language), question, language, role))
+        yield _failed(look.sentence(error, question, language), question, language, role)
     except Exception:  # whoever asks must not be left with "searching" for ever
         log.exception("a question was not answered")
-        yield (question, *_failed(texts(language)["unexpected"], question, language, role))
+        yield _failed(texts(language)["unexpected"], question, language, role)
 
 
 def _said(assistant: "Assistant", ask: Ask, language: str) -> Iterator[str | Answer]:
     """The answer so far, from time to time, and the whole Answer last. Raises as `Assistant.stream` does."""
-    text, shown = "", 0
+    text, shown, drawn = "", 0, 0.0
     for event in assistant.stream(ask):
         if isinstance(event.data, Answer):
             yield event.data
         elif event.name == "token" and not isinstance(event.data, Citation):
             text += str(event.data["text"])
-            if len(text) - shown >= STEP:
-                shown = len(text)
+            if len(text) >= 2 * shown or monotonic() - drawn >= PACE:  # words that are there at once are not drawn one by one
                 yield text
+                shown, drawn = len(text), monotonic()
         elif event.name == "status" and text:
             yield f"{text}\n\n{phrases.CHECKING[language]} …"
 
 
 def _failed(sentence: str, question: str, language: str, role: str) -> Shown:
-    return (*_skip(2), _now(Exchange(question, sentence), language), *_skip(1), *_suggest(look.examples(language, role)))
+    return (*_skip(2), _now(Exchange(question, sentence), language), *_skip(1), _suggest(look.examples(language, role)))
 
 
 def _now(each: Exchange, language: str) -> str:
@@ -302,7 +302,7 @@ def _in(language: str, role: str, kept: Talk) -> Shown:
         look.conversation_html(kept[:-1], language),
         look.conversation_html(kept[-1:], language, latest=True),
         look.sources_html(kept, language),
-        *_suggest(followups or look.examples(language, role)),
+        _suggest(followups or look.examples(language, role)),
     )
 
 
@@ -310,18 +310,19 @@ def _one_of(allowed: Sequence[str], value: str) -> str:
     return value if value in allowed else allowed[0]
 
 
-def _suggest(questions: Sequence[str]) -> list[Any]:
-    """Updates of the suggestion buttons: these texts, the rest hidden."""
-    import gradio as gr
+def _suggest(questions: Sequence[str]) -> str:
+    return look.rendered("suggestions.html", "nb", questions=questions[:SUGGESTIONS])
 
-    padded = [*questions[:SUGGESTIONS], *[""] * (SUGGESTIONS - len(questions))]
-    return [gr.Button(value=text, visible=bool(text)) for text in padded]
+
+def _told(event: Any) -> dict[str, Any]:
+    """What the page's own script says with an event, or {} when it was not that script."""
+    return event._data if isinstance(event._data, dict) else {}
 
 
 def _start_again(language: str, role: str) -> Shown:
     language, role = _one_of(LANGUAGES, language), _one_of(ROLES, role)
     welcome = look.conversation_html((), language, latest=True)
-    return ("", (), "", welcome, look.sources_html((), language), *_suggest(look.examples(language, role)))
+    return ((), "", welcome, look.sources_html((), language), _suggest(look.examples(language, role)))
 
 
 def _origin(request: Any) -> str:

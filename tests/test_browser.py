@@ -105,6 +105,26 @@ def test_follow_ups_and_a_new_conversation_work_by_button(browser: Any, address:
     page.close()
 
 
+def test_what_is_written_while_an_answer_comes_stays_and_a_question_that_fails_is_given_back(browser: Any, address: str) -> None:
+    page = browser.new_context(locale="nb-NO").new_page()
+    page.goto(address)
+    page.locator("html[data-spoken]").wait_for()
+    box, written = page.locator("#question textarea"), "Og hvem velger verneombudet?"
+    box.fill("Hvor lenge sitter verneombudet?")
+    box.press("Enter")
+    box.type(written, delay=10)
+    page.locator("#now .turn[data-done]").wait_for()
+    assert box.input_value() == written
+    box.press("Enter")
+    page.locator("#before .turn").wait_for()
+    page.locator("#now .turn[data-done]").get_by_text(written).wait_for()
+    box.fill("a" * 2_001)
+    box.press("Enter")
+    page.get_by_text("høyst 2000").wait_for()
+    page.wait_for_function("() => document.querySelector('#question textarea').value.length === 2001")
+    page.context.close()
+
+
 def asked(browser: Any, address: str, question: str, **options: Any) -> Any:
     """A page on which this was asked and answered."""
     page = browser.new_context(**{"locale": "nb-NO", **options}).new_page()

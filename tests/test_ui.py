@@ -27,7 +27,7 @@ def last(assistant: Assistant, question: str, kept: Talk = (), language: str = "
 def talk(assistant: Assistant, *questions: str) -> Talk:
     kept: Talk = ()
     for question in questions:
-        kept = last(assistant, question, kept)[1]  # type: ignore[assignment]
+        kept = last(assistant, question, kept)[0]  # type: ignore[assignment]
     return kept
 
 
@@ -41,24 +41,24 @@ def one(assistant: Assistant) -> tuple[Talk, str]:
 
 def test_a_conversation_streams_and_ends_with_sources_and_suggestions(assistant: Assistant) -> None:
     steps = list(converse(assistant, QUESTION, ()))
-    assert len(steps) > 3 and "Leter i artiklene" in steps[0][3]
-    box, kept, before, now, sources, *suggestions = steps[-1]
-    assert (box, before, kept[0].question) == ("", "", QUESTION)
+    assert len(steps) > 3 and "Leter i artiklene" in steps[0][2]
+    kept, before, now, sources, suggestions = steps[-1]
+    assert (before, kept[0].question) == ("", QUESTION)
     assert QUESTION in now and "to år" in now and 'class="source"' in sources
-    assert [button.value for button in suggestions if button.visible]
+    assert suggestions.count(">") > 2 and "<button" in suggestions
 
 
 def test_a_follow_up_is_understood_from_the_talk_and_earlier_answers_stay(assistant: Assistant) -> None:
     kept = talk(assistant, "Hva er et verneombud?", "Og hvor lenge sitter det?")
     assert len(kept) == 2 and kept[1].answer is not None and "to år" in kept[1].answer.answer
-    _, _, before, now, sources, *_ = last(assistant, "Hvem velger det?", kept)
+    _, before, now, sources, _ = last(assistant, "Hvem velger det?", kept)
     assert str(before).count('<article class="turn"') == 2 and str(now).count('<article class="turn"') == 1
     assert str(sources).count(" hidden>") == 2  # those of the earlier answers wait for their markers
 
 
 def test_a_question_that_cannot_be_used_is_given_back_with_the_sentence(assistant: Assistant) -> None:
-    box, _, _, now, *_ = last(assistant, "a" * 3_000)
-    assert box == "a" * 3_000 and "høyst 2000" in str(now)
+    _, _, now, *_ = last(assistant, "a" * 3_000)
+    assert "<span data-text>" + "a" * 3_000 in str(now) and "høyst 2000" in str(now)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_question_that_cannot_be_used_is_given_back_with_the_sentence(assistan
 def test_what_is_wrong_with_a_question_is_told_in_the_pages_language(
     assistant: Assistant, language: str, question: str, says: str
 ) -> None:
-    assert says in str(last(assistant, question, language=language)[3])
+    assert says in str(last(assistant, question, language=language)[2])
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_a_rating_that_is_one_too_many_is_told_so_and_can_be_tried_again(assista
 
 def test_a_question_that_is_one_too_many_is_told_so_and_stays_in_the_box(assistant: Assistant) -> None:
     told = "Det kom mange forespørsler herfra på kort tid; prøv igjen om 12 sekunder."
-    ((box, _, _, now, *_),) = converse(assistant, QUESTION, (), refusal=told)
-    assert box == QUESTION and told in now
+    ((_, _, now, *_),) = converse(assistant, QUESTION, (), refusal=told)
+    assert QUESTION in now and told in now and 'data-answer=""' in now
 
 
 def test_the_page_can_be_built_before_the_index_is_there(settings: Settings) -> None:
@@ -107,8 +107,8 @@ def test_the_page_can_be_built_before_the_index_is_there(settings: Settings) -> 
 
 
 def test_a_question_before_the_index_is_there_is_answered_with_what_is_being_waited_for(settings: Settings) -> None:
-    box, _, _, now, *_ = last(Assistant(settings), "Hva er HMS?")
-    assert box == "Hva er HMS?" and "ikke klar" in str(now)
+    _, _, now, *_ = last(Assistant(settings), "Hva er HMS?")
+    assert "Hva er HMS?" in str(now) and "ikke klar" in str(now)
 
 
 class Breaking(Assistant):
@@ -123,8 +123,8 @@ class Breaking(Assistant):
 
 @pytest.mark.parametrize("language", render.LANGUAGES)
 def test_a_fault_of_our_own_leaves_nobody_waiting(settings: Settings, language: str) -> None:
-    box, _, _, now, *_ = last(Breaking(settings), "Hva er HMS?", language=language)
-    assert box == "Hva er HMS?" and render.texts(language)["unexpected"] in str(now) and "hemmelig" not in str(now)
+    _, _, now, *_ = last(Breaking(settings), "Hva er HMS?", language=language)
+    assert "Hva er HMS?" in str(now) and render.texts(language)["unexpected"] in str(now) and "hemmelig" not in str(now)
 
 
 class Listening(Assistant):
@@ -220,7 +220,7 @@ def test_only_the_latest_answer_is_rated_and_an_earlier_one_can_still_be_saved(
 
 def test_a_long_talk_lets_go_of_its_beginning(assistant: Assistant, one: tuple[Talk, str]) -> None:
     kept: Talk = tuple(replace(one[0][0], question=f"Nummer {number}?") for number in range(20))
-    after = last(assistant, "Hva er internkontroll?", kept)[1]
+    after = last(assistant, "Hva er internkontroll?", kept)[0]
     assert isinstance(after, tuple) and len(after) == 20 and after[0].question == "Nummer 1?"
 
 

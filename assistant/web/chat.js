@@ -5,7 +5,7 @@ language. A press that the server must hear of is told to it as an event "told" 
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
   const tell = (from, detail) => from.dispatchEvent(
-    new CustomEvent('told', {bubbles: true, detail: {answer: from.closest('.turn').dataset.answer, ...detail}}));
+    new CustomEvent('told', {bubbles: true, detail: {answer: from.closest('.turn')?.dataset.answer, ...detail}}));
 
   // A marker that is pointed at or has the focus shows its source, also that of an earlier answer.
   const source = marker => {
@@ -41,6 +41,7 @@ language. A press that the server must hear of is told to it as an event "told" 
     return copied;
   };
   const actions = {
+    ask: button => tell(button, {question: button.textContent}),
     copy: async button => {
       const copied = await copy(button.dataset.text);
       one('.happened', button.parentElement).textContent = copied ? button.dataset.done : button.dataset.failed;
@@ -53,7 +54,7 @@ language. A press that the server must hear of is told to it as an event "told" 
     },
   };
   document.addEventListener('click', event => {
-    const button = event.target.closest?.('#chat [data-do]');
+    const button = event.target.closest?.('#chat [data-do], #suggestions [data-do]');
     if (!button) return;
     const action = actions[button.dataset.do];
     action ? action(button) : tell(button, {do: button.dataset.do});
@@ -81,7 +82,14 @@ language. A press that the server must hear of is told to it as an event "told" 
     chat.setAttribute('role', 'log');
     chat.setAttribute('aria-label', {nb: 'Samtale', nn: 'Samtale', en: 'Conversation'}[document.documentElement.lang] ?? 'Samtale');
   };
+  const fill = text => {
+    const field = one('#question textarea');
+    field.value = text;
+    field.dispatchEvent(new Event('input', {bubbles: true}));  // for Gradio, which holds the value
+  };
   window.hms = {
+    // Emptied here, and at once, as a reader may write the next question while this one is answered.
+    asked: inputs => { fill(''); return inputs; },
     speak: language => {
       document.documentElement.lang = language;
       document.documentElement.dataset.spoken = '';
@@ -99,6 +107,7 @@ language. A press that the server must hear of is told to it as an event "told" 
       if (!turn) return;
       if (one('#before .turn')) turn.scrollIntoView({block: 'start', behavior: calm ? 'auto' : 'smooth'});
       turn.dataset.done = '';
+      if (!turn.dataset.answer && !one('#question textarea').value) fill(one('.asked [data-text]', turn).textContent);  // to mend
       if (document.activeElement === document.body) turn.focus({preventScroll: true});
     }, 60),
   };
