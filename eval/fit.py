@@ -27,6 +27,7 @@ from corpus.article import Article, read_content
 from corpus.build import build
 from corpus.chunk import Chunk, from_json
 from corpus.index import Index, open_index
+from corpus.language import FOREIGN
 from eval import Record, read_objects, read_records
 from eval.metrics import Row
 
@@ -260,7 +261,8 @@ def signs() -> str:
         [row["question"] for row in read_objects(CORPUS / "questions" / f"{name}.jsonl")]
         for name in ("bank", "beside", "elsewhere")
     )
-    texts = [text for *_, text in lines] + beside + elsewhere + chance.sample(bank, min(PLAIN, len(bank)))
+    messages = [asked(text, ()).search if spoken in FOREIGN else text for _, spoken, text in lines]
+    texts = messages + beside + elsewhere + chance.sample(bank, min(PLAIN, len(bank)))
     counts = np.array([MESSAGE / 2] * len(lines) + [0.5] * (len(texts) - len(lines)))
     labels = np.array([label for label, *_ in lines] + [""] * (len(texts) - len(lines)))
     return telling(texts, [labels == label for label in ("acute", "attack")], counts, TELLING["signs"])
