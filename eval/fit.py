@@ -36,7 +36,7 @@ PENALTY = 3e-3  # on the squares of the standardised weights
 LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 HERE = Path(__file__).resolve().parent
 CORPUS = HERE.parent / "corpus"
-PLAIN, MESSAGE = 15_000, 6.0  # ordinary questions beside the messages, and how many of them one message counts as
+PLAIN, MESSAGE = 30_000, 6.0  # ordinary questions beside the messages, and how many of them one message counts as
 TELLING = {"signs": 16_000, "matters": 8_000}  # pieces that are kept for each kind
 COVERED = 30_000  # questions that articles answer, beside those that they leave open
 SEED = 20261125
@@ -256,13 +256,14 @@ def ground_of(index: Index, row: Row) -> dict[str, float]:
 def signs() -> str:
     """The table of assistant/signs.tsv: the most telling pieces of messages, with their weights for danger and for attack."""
     lines = [line.split("\t") for line in (CORPUS / "questions" / "messages.tsv").read_text("utf-8").splitlines()]
-    chance = random.Random(SEED)
     bank, beside, elsewhere = (
         [row["question"] for row in read_objects(CORPUS / "questions" / f"{name}.jsonl")]
         for name in ("bank", "beside", "elsewhere")
     )
-    messages = [asked(text, ()).search if spoken in FOREIGN else text for _, spoken, text in lines]
-    texts = messages + beside + elsewhere + chance.sample(bank, min(PLAIN, len(bank)))
+    told = {text for *_, text in lines}  # a few questions beside the articles tell of danger: they stand among the messages
+    plain = beside + elsewhere + random.Random(SEED).sample(bank, min(PLAIN, len(bank)))
+    texts = [asked(text, ()).search if spoken in FOREIGN else text for _, spoken, text in lines]
+    texts += [text for text in plain if text not in told]
     counts = np.array([MESSAGE / 2] * len(lines) + [0.5] * (len(texts) - len(lines)))
     labels = np.array([label for label, *_ in lines] + [""] * (len(texts) - len(lines)))
     return telling(texts, [labels == label for label in ("acute", "attack")], counts, TELLING["signs"])

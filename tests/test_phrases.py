@@ -45,6 +45,7 @@ def test_a_phrase_is_there_in_every_language_with_the_same_fields(name: str) -> 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_emergency_numbers_are_the_same_in_every_language(language: str) -> None:
     assert re.findall(r"\b1\d\d\b", phrases.ACUTE[language]) == ["113", "110", "112", "116", "123"]
+    assert phrases.ACUTE[language].count("Giftinformasjonen") == phrases.ACUTE[language].count("22 59 13 00") == 1
     assert phrases.ACUTE[language].startswith("**")
 
 

@@ -81,6 +81,19 @@ def test_language_is_told_by_function_words(text: str, expected: str) -> None:
         ("en mann har falt ned fra stillaset", "acute"),
         ("I want to kill myself", "acute"),
         ("takk for alt, jeg vil ikke leve lenger", "acute"),
+        ("fikk isocyanat på huden hva gjer eg", "acute"),
+        ("Jeg fikk kjemikalier på huden, hva gjør jeg", "acute"),
+        ("fikk syre i auget på jobb", "acute"),
+        ("fekk kjemikaliar i andletet, kva skal eg gjere", "acute"),
+        ("svelget white spirit, hva gjør jeg", "acute"),
+        ("fikk strøm i meg på jobb", "acute"),
+        ("I spilled acid on my hand at work", "acute"),
+        ("hva er førstehjelp ved etseskader", "search"),
+        ("hva gjør vi etter en ulykke i fjor", "search"),
+        ("fikk kjemikalier uten sikkerhetsdatablad, hva gjør jeg", "search"),
+        ("fikk kjemikalier på huden i fjor, kan jeg kreve erstatning nå", "search"),
+        ("jeg fikk for lite lønn hva gjør jeg", "search"),
+        ("hvilken konto for øyeskyllestasjon", "search"),
         ("Jeg ligger syk og klarer ikke passe ungen", "search"),
         ("sjefen dreper meg om lønna ikke går ut i dag, hva er fristen?", "search"),
         ("Hvordan forebygge fall fra stillas?", "search"),
@@ -195,20 +208,26 @@ def test_no_norwegian_and_no_english_question_is_taken_for_another_language() ->
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("spoken", "text", "expected"),
     [
-        ("Kolega spadł z rusztowania i nie rusza się!", "acute"),
-        ("Mój kolega leży nieprzytomny na podłodze", "acute"),
-        ("Wybuchł pożar w magazynie, ludzie są w środku", "acute"),
-        ("Kolega został porażony prądem i nie reaguje", "acute"),
-        ("Jak zapobiegać upadkom z rusztowania?", "search"),
-        ("Jakie są zasady ochrony przeciwpożarowej?", "search"),
-        ("Jak zgłosić wypadek przy pracy?", "search"),
+        ("pl", "Kolega spadł z rusztowania i nie rusza się!", "acute"),
+        ("pl", "Mój kolega leży nieprzytomny na podłodze", "acute"),
+        ("pl", "Wybuchł pożar w magazynie, ludzie są w środku", "acute"),
+        ("pl", "Kolega został porażony prądem i nie reaguje", "acute"),
+        ("pl", "Kwas prysnął mi w oko, co robić?", "acute"),
+        ("lt", "Man į akis pateko chemikalų, ką daryti?", "acute"),
+        ("uk", "Мені в око потрапила кислота, що робити?", "acute"),
+        ("pl", "Jak zapobiegać upadkom z rusztowania?", "search"),
+        ("pl", "Jakie są zasady ochrony przeciwpożarowej?", "search"),
+        ("pl", "Jak zgłosić wypadek przy pracy?", "search"),
+        ("pl", "Nie dostałem wypłaty, co robić?", "search"),
+        ("lt", "Kas moka už apsauginius akinius?", "search"),
+        ("uk", "Чи отримаю я компенсацію за торішню травму ока?", "search"),
     ],
 )
-def test_danger_is_told_from_talk_of_it_in_polish(text: str, expected: str) -> None:
+def test_danger_is_told_from_talk_of_it_in_other_languages(spoken: str, text: str, expected: str) -> None:
     question = read(Ask(text))
-    assert (question.language, question.kind) == ("pl", expected)
+    assert (question.language, question.kind) == (spoken, expected)
 
 
 @pytest.mark.parametrize(
