@@ -17,13 +17,13 @@ from corpus.markdown import Unit, plain
 if TYPE_CHECKING:
     from assistant.types import Citation
 
-WORD_BUDGET = 80  # of an answer; longer ones are not read, shorter ones lack facts
+WORD_BUDGET = 76  # of an answer; longer ones are not read, shorter ones lack facts
 HARD_LIMIT = 120
 UNITS = 12  # that an answer holds at most
 ARTICLES = 3  # that an answer quotes: from more, the reader gets scraps
 KEEP = 6.0  # below the best unit's score a further unit is left out
 SIBLING = 0.5  # what a further item of a list that was begun has ahead, when a list is asked for
-WHOLE = 60  # words of a list that is told to its end once two of its items answer
+WHOLE = 80  # words of a list that is told to its end once two of its items answer, with what introduces it
 AROUND = 22  # words shown of a neighbour of what is quoted
 MOST_ACCOUNTS = 4
 NUMBERING = re.compile(r"^(?:(?:seksjon|del|kapittel|steg)\s+\d+\s*:\s*|[\d.]+\s+)", re.IGNORECASE)
@@ -117,23 +117,28 @@ def choose(picks: Sequence[Pick], wants_list: bool) -> list[Pick]:
 
 
 def complete(chosen: Sequence[Pick], picks: Sequence[Pick]) -> list[Pick]:
-    """The first list that was begun told to its end, when it is short: steps and enumerations mislead in part, and so does one
-    side of an entry.
+    """Lists that were begun told to their ends, when they are short: steps and enumerations mislead in part, and so does one side
+    of an entry.
 
-    What no longer fits beside it is left out, the least telling first. `chosen` is best first.
+    What no longer fits beside them is left out, the least telling first. `chosen` is best first.
     """
-    begun = next((pick for pick in chosen if _half(pick.unit) or sum(_sibling(pick, [other]) for other in chosen) > 1), None)
-    items = [pick for pick in picks if begun and _sibling(pick, [begun])]
-    words = sum(len(pick.unit.text.split()) for pick in items)
-    if begun is None or words > WHOLE:
-        return list(chosen)
-    words += len(begun.unit.lead.split())
+    whole: list[Pick] = []
+    for pick in chosen:
+        begun = _half(pick.unit) or sum(_sibling(pick, [other]) for other in chosen) > 1
+        items = [each for each in picks if _sibling(each, [pick])]
+        if begun and not _sibling(pick, whole) and _words(items) <= WHOLE and _words(whole) + _words(items) <= HARD_LIMIT:
+            whole += items
     kept: list[Pick] = []
     for pick in chosen:
-        if not _sibling(pick, [begun]) and words + len(told(pick.unit).split()) <= HARD_LIMIT:
+        if not _sibling(pick, whole) and _words([*whole, *kept, pick]) <= HARD_LIMIT:
             kept.append(pick)
-            words += len(told(pick.unit).split())
-    return sorted([*items, *kept], key=lambda pick: -pick.score)
+    return sorted([*whole, *kept], key=lambda pick: -pick.score) if whole else list(chosen)
+
+
+def _words(picks: Sequence[Pick]) -> int:
+    """The words of an answer of these; what introduces a list counts once."""
+    texts = [*(pick.unit.text for pick in picks), *{pick.unit.lead for pick in picks}]
+    return sum(len(text.split()) for text in texts)
 
 
 def _half(unit: Unit) -> bool:

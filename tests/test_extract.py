@@ -88,6 +88,18 @@ def test_a_short_list_that_was_begun_is_told_to_its_end() -> None:
     assert texts(complete([picks[0], other], [*picks, other])) == ["meld fra", "En setning til."]  # one item may stand alone
 
 
+def test_a_second_list_that_was_begun_is_told_to_its_end_too_where_there_is_room() -> None:
+    def items(lead: str, length: int) -> list[Pick]:
+        units = [Unit("item", f"{lead} {'ord ' * length}{number}", "", lead) for number in range(3)]
+        return [Pick(unit, chunk(0, *units), 9.0 - number) for number, unit in enumerate(units)]
+
+    first, second, third = items("Arbeidsgiver:", 12), items("Verneombud:", 12), items("Ansatt:", 12)
+    begun = [*first[:2], *second[:2]]
+    assert sorted(texts(complete(begun, [*first, *second]))) == sorted(texts([*first, *second]))
+    told = complete([*begun, *third[:2]], [*first, *second, *third])
+    assert third[2] not in told and sum(len(each.unit.text.split()) for each in told) <= HARD_LIMIT
+
+
 def test_a_long_list_is_told_in_part() -> None:
     items = [Unit("item", f"{'ord ' * 20}{number}", "", "Krav:") for number in range(5)]
     picks = [Pick(unit, chunk(0, *items), 5.0) for unit in items]
