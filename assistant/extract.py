@@ -17,7 +17,7 @@ from corpus.markdown import Unit, plain
 if TYPE_CHECKING:
     from assistant.types import Citation
 
-WORD_BUDGET = 76  # of an answer; longer ones are not read, shorter ones lack facts
+WORD_BUDGET = 74  # of an answer; longer ones are not read, shorter ones lack facts
 HARD_LIMIT = 120
 UNITS = 12  # that an answer holds at most
 ARTICLES = 3  # that an answer quotes: from more, the reader gets scraps
