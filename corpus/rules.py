@@ -1,8 +1,9 @@
 """Rules as data, and the claims of articles that go against them: "from 50 employees" where the law says 30.
 
 Knows `rules.yaml`, sentences and what stands above them; knows nothing of answers. A rule names the words that tell a claim about
-it, the unit of its figure, the figures that are right, and former or wrong ones that are known to linger. Only those are told: a
-figure that no rule knows may be about something else, and a false alarm costs more trust than a missed one.
+it, the unit of its figure, the figures that are right, and former or wrong ones that are known to linger; or, where the error is
+in no figure, the wrong words. Only those are told: a figure that no rule knows may be about something else, and a false alarm
+costs more trust than a missed one.
 """
 
 import functools
@@ -46,11 +47,11 @@ class RuleError(Exception):
 
 @dataclass(frozen=True)
 class Rule:
-    """One figure that a law or an authority sets.
+    """One figure, or one thing in words, that a law or an authority sets.
 
     `says` is the rule in a clause; it stands in `law` § `paragraph`, or in `source`. `right` and `former` are figures as written
-    in Norwegian, without spaces ("30", "10,2", "50000"); `since` is when the right one came into force, "" when long ago;
-    `year` the year of a figure that is set anew each year, else 0.
+    in Norwegian, without spaces ("30", "10,2", "50000"); `wrong` are words that say it wrongly, "" for none; `since` is when the
+    right one came into force, "" when long ago; `year` the year of a figure that is set anew each year, else 0.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Rule:
     hints: tuple[str, ...]  # one of them stands in every text that the first group of words does; empty when that is not known
     without: str
     unit: str
+    wrong: str = ""
     law: str = ""
     paragraph: str = ""
     source: str = ""
@@ -106,6 +108,11 @@ class Rules(tuple[Rule, ...]):
         return [self[place] for place in sorted(found)]
 
     @functools.cached_property
+    def worded(self) -> "Rules":
+        """Those that a text without a figure may go against."""
+        return Rules(rule for rule in self if rule.wrong)
+
+    @functools.cached_property
     def _by_hint(self) -> Mapping[str, Sequence[int]]:
         """Hint → the places of the rules that have it; those without hints are under "", which every text holds."""
         hinted: dict[str, list[int]] = {}
@@ -123,7 +130,7 @@ def claims(text: str, above: str = "") -> tuple[Claim, ...]:
     so, which knows a case that the others do not, else right.
     """
     found: dict[int, Claim] = {}
-    for start, claim in _all_claims(text, f"{above} {text}") if ANY.search(text) else ():
+    for start, claim in _all_claims(text, f"{above} {text}", rules() if ANY.search(text) else rules().worded):
         if start not in found or (found[start].right and not claim.right):
             found[start] = claim
     return tuple(found[start] for start in sorted(found))
@@ -134,20 +141,22 @@ def holds(text: str, rule: Rule) -> bool:
     return any(_plain(match[0]) in rule.right for match in ANY.finditer(text))
 
 
-def _all_claims(text: str, whole: str) -> Iterator[tuple[int, Claim]]:
-    """Where each claim's figure begins, and the claim."""
+def _all_claims(text: str, whole: str, table: Rules) -> Iterator[tuple[int, Claim]]:
+    """Where each claim's figure or wrong words begin, and the claim."""
     years = {int(year) for year in YEAR.findall(whole)}
-    for rule in rules().hinted(whole.lower()):
+    for rule in table.hinted(whole.lower()):
         if all(_pattern(word).search(whole) for word in rule.words) and not (
             rule.without and _pattern(rule.without).search(whole)
         ):
-            for match in _figure(rule.unit).finditer(text):
+            told = bool(HISTORY.search(text)) or bool(rule.year and years and rule.year not in years)  # of another year
+            for match in _figure(rule.unit).finditer(text) if rule.unit else ():
                 number = next(number for number, group in enumerate(match.groups(), 1) if group)
                 figure = _plain(match[number])
                 right = figure in rule.right
-                told = bool(HISTORY.search(text)) or bool(rule.year and years and rule.year not in years)  # of another year
                 if right or (figure in rule.former and not told):
                     yield match.start(number), Claim(rule, figure, _whole_words(text, match), right)
+            for match in _pattern(rule.wrong).finditer(text) if rule.wrong and not told else ():
+                yield match.start(), Claim(rule, match[0].lower(), _whole_words(text, match), False)
 
 
 def _whole_words(text: str, match: re.Match[str]) -> str:
@@ -188,7 +197,8 @@ def rules() -> Rules:
 def read(row: Mapping[str, Any]) -> Rule:
     """A rule of the table. Raises RuleError that names it and what is wrong."""
     name = row.get("id", "?")
-    if missing := [key for key in ("id", "topic", "says", "right", "unit", "words") if not row.get(key)]:
+    needed = ("id", "topic", "says", "words", *(() if row.get("wrong") else ("right", "unit")))
+    if missing := [key for key in needed if not row.get(key)]:
         raise RuleError(f"rule {name}: {', '.join(missing)} is missing")
     reference = REFERENCE.fullmatch(str(row.get("law", "")))
     if not reference and not row.get("source"):
@@ -199,12 +209,13 @@ def read(row: Mapping[str, Any]) -> Rule:
         id=name,
         topic=row["topic"],
         says=row["says"],
-        right=_figures(row["right"]),
+        right=_figures(row.get("right", ())),
         former=_figures(row.get("former", ())),
         words=tuple(row["words"]),
         hints=tuple(row["words"][0].lower().split("|")) if PLAIN.fullmatch(row["words"][0]) else (),
         without=row.get("without", ""),
-        unit=row["unit"],
+        unit=row.get("unit", ""),
+        wrong=row.get("wrong", ""),
         law=reference["law"] if reference else "",
         paragraph=re.sub(r"\s", "", reference["paragraph"]) if reference else "",
         source=row.get("source", ""),

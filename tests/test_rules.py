@@ -52,7 +52,7 @@ def test_each_figure_stands_in_the_paragraph_that_is_named() -> None:
     }
     for row in yaml.safe_load(TABLE.read_text("utf-8")):
         rule = read(row)
-        if rule.law and not row.get("exception"):
+        if rule.law and rule.right and not row.get("exception"):
             text = texts[rule.law, rule.paragraph.lower()]
             figures = {_plain(found) for found in re.findall(NUMBER, text, re.IGNORECASE)} | set(
                 map(_plain, re.findall(r"\w+", text))
@@ -77,6 +77,69 @@ def test_only_figures_that_are_known_to_be_wrong_are_claims_against_a_rule(
 ) -> None:
     monkeypatch.setattr("corpus.rules.rules", lambda: Rules([read(AMU)]))
     assert [claim.right for claim in claims(text, above)] == right
+
+
+WORDED = {**AMU, "wrong": "i alle bedrifter|uansett størrelse", "right": [], "unit": ""}
+
+
+@pytest.mark.parametrize(
+    ("text", "above", "quotes"),
+    [
+        ("AMU er påbudt i alle bedrifter.", "", ["i alle bedrifter"]),
+        ("Påbudt | Uansett størrelse", "Arbeidsmiljøutvalg", ["Uansett størrelse"]),
+        ("AMU er påbudt i alle bedrifter med 30 ansatte.", "", ["i alle bedrifter"]),
+        ("Før 2024 var AMU påbudt i alle bedrifter.", "", []),
+        ("Verneombud finnes i alle bedrifter.", "", []),
+        ("AMU er påbudt i noen bedrifter.", "", []),
+    ],
+)
+def test_words_that_are_known_to_be_wrong_are_claims_without_a_figure(
+    monkeypatch: pytest.MonkeyPatch, text: str, above: str, quotes: list[str]
+) -> None:
+    monkeypatch.setattr("corpus.rules.rules", lambda: Rules([read(WORDED)]))
+    found = claims(text, above)
+    assert [claim.quote for claim in found] == quotes and not any(claim.right for claim in found)
+
+
+@pytest.mark.parametrize(
+    ("rule", "wrong", "right", "above"),
+    [
+        ("skatt-km-godtgjørelse-aldri", "2024 | kr 4,35", "2024 | kr 3,50", "Kjøregodtgjørelse År Standardsats per km"),
+        ("arsregnskap-innsending-juni", "Årsregnskap | 30. juni | Ikke mulig | Tvangsmulkt", "Årsregnskap | 31. juli", "Frister"),
+        ("mva-siste-virkedag", "MVA-melding | Siste virkedag i måneden etter", "MVA-melding | 10. juni", "Frister"),
+        ("allmenngjort-minstelonn", "Renhold | 160", "Telefoni og IT | 160", "Bransje Minstelønn (NOK/time)"),
+        ("ekom-faktisk-kostnad", "Telefon | Faktisk kostnad", "Hotell | Faktisk kostnad", "Naturalytelse Verdsettelse"),
+        ("konto-2600-mva", "2600 | Inngående MVA", "2711 | Inngående MVA", "Kreditnota"),
+        ("feriepenger-langvarige", "Langvarige ansatte | Kan øke", "Over 60 år | Kan øke", "Feriepengesats"),
+        (
+            "feriepenger-av-feriepenger",
+            "Feriepengegrunnlaget består av lønn og feriepenger fra foregående år.",
+            "Feriepengegrunnlaget består av lønn, men ikke feriepenger fra foregående år.",
+            "",
+        ),
+        ("foreldrepenger-kvote", "Fedrekvote | 15 uker | 100 % / 80 %", "Fedrekvote | 15 uker | 100 %", ""),
+        (
+            "mva-registrering-uavhengig",
+            "Alle aksjeselskaper uavhengig av omsetning",
+            "Lærere uavhengig av omsetning",
+            "Må registreres i MVA",
+        ),
+        ("a-melding-mulkt", "A-melding | Mulkt kr 1.000-5.000", "A-melding | Mulkt per dag", ""),
+        ("oppsigelse-arbeidstaker", "Arbeidstaker | 1 måned fra", "Arbeidsgiver | 1 måned", "Minimum oppsigelsestid"),
+        (
+            "bokforingsplikt-enkeltpersonforetak",
+            "Enkeltpersonforetak over visse inntektsgrenser",
+            "Enkeltpersonforetak",
+            "Full bokføringsplikt:",
+        ),
+        ("forenklet-regnskapsplikt", "Forenklet regnskapsplikt etter bokføringsloven", "Bokføringsplikt", "Enkeltpersonforetak"),
+        ("skattetrekk-tabell-710", "Det trekkes med tabellnummer 710.", "Det trekkes med tabell 7100.", "Uten skattekort?"),
+        ("oppsigelse-søksmål", "Søksmål etter oppsigelse: 4 måneder", "Søksmål: 4 måneder (§ 15-5)", "Oppsigelse"),
+    ],
+)
+def test_what_a_reader_met_unmarked_is_known_and_its_like_left_alone(rule: str, wrong: str, right: str, above: str) -> None:
+    assert [claim.rule.id for claim in claims(wrong, above) if not claim.right] == [rule]
+    assert [claim.rule.id for claim in claims(right, above) if not claim.right] == []
 
 
 def test_a_claim_is_quoted_in_whole_words(monkeypatch: pytest.MonkeyPatch) -> None:
