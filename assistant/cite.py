@@ -84,22 +84,24 @@ def law_quote(chunk: Chunk, first: int, language: str) -> tuple[str, list[Unit]]
 
 
 def corrected(
-    text: str, sources: Sequence[Source], language: str, leads: Callable[[Unit, rules.Claim], bool] = lambda *_: True
+    text: str, sources: Sequence[Source], language: str, leads: Callable[[Unit, rules.Claim], float] = lambda *_: 1.0
 ) -> str:
     """An answer with the law's figures first and the articles' outdated ones marked; its markers number the `sources` from 1.
 
-    The articles' words are left as they are. More than CORRECTIONS of them, or those that do not lead, would bury the answer; the
-    notices name all.
+    The articles' words are left as they are. More than CORRECTIONS of them would bury the answer: told are those that `leads`
+    puts highest, each thing once, and none that it puts at 0 or below; the notices name all.
     """
-    told: dict[str, str] = {}
+    told: dict[str, tuple[float, str]] = {}
     for number, claim in _claims(sources):
         if not claim.right:
             before, marker, after = text.rpartition(f"[{number}]")
             mark = f" *({phrases.OUTDATED[language]})*"
             text = text if after.startswith(mark) else before + marker + mark + after
-            if leads(sources[number - 1][0], claim):
-                told.setdefault(claim.rule.id, f"{_correction(claim, language)} [{number}]")
-    return "\n\n".join([*list(told.values())[:CORRECTIONS], text])
+            fit = leads(sources[number - 1][0], claim)
+            if fit > told.get(claim.rule.says, (0.0, ""))[0]:
+                told[claim.rule.says] = fit, f"{_correction(claim, language)} [{number}]"
+    first = sorted(told.values(), key=lambda each: -each[0])[:CORRECTIONS]
+    return "\n\n".join([*(said for _, said in first), text])
 
 
 def _correction(claim: rules.Claim, language: str) -> str:

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from assistant.generate import Writer
     from assistant.select import Statutes
 
-BEHIND = 2.0  # the best unit, from where on one is a side matter (eval/LOG.md, 2026-11-26)
+BEHIND = 1.0  # the best unit, from where on one is a side matter (eval/LOG.md, 2026-11-26)
+NAMED = 5.0  # of being behind that a question makes up for which names all that a rule is on
 PRESSING = 1.0  # the ground for quotes to one in danger: those beside the point ("brenner": brennevin, .45) would hold them up
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # bounds of the histogram
 
@@ -186,11 +187,11 @@ class Replier:
         return Draft(f"{text}\n\n{law}", (*draft.sources, *((unit, passage.chunk) for unit in units)))
 
 
-def _leads(question: Question, picks: Sequence[Pick]) -> Callable[[Unit, Claim], bool]:
-    """Whether a figure of the law stands before an answer: it is on what was asked, and on no side matter of the quotes."""
+def _leads(question: Question, picks: Sequence[Pick]) -> Callable[[Unit, Claim], float]:
+    """How much a figure of the law belongs before an answer, if above 0: on what was asked, and no side matter of the quotes."""
     best = max((pick.score for pick in picks), default=0.0)
-    behind = {pick.unit for pick in picks if pick.score < best - BEHIND}
-    return lambda unit, claim: unit not in behind or claim.rule.named(question.text)
+    scores = {pick.unit: pick.score for pick in picks}
+    return lambda unit, claim: BEHIND + NAMED * claim.rule.named(question.text) + scores.get(unit, best) - best
 
 
 Made = tuple[Answer, tuple[str, ...]]  # an answer, and the ids of the passages that it was made from

@@ -75,9 +75,9 @@ class Rule:
         """The deep link to the paragraph; "" for a figure that is set elsewhere."""
         return link(self.law, self.paragraph) if self.law else ""
 
-    def named(self, text: str) -> bool:
-        """Whether a text speaks of what is regulated, in any of its words."""
-        return any(_pattern(word).search(text) for word in self.words)
+    def named(self, text: str) -> float:
+        """How much of what is regulated a text speaks of: the share of its words."""
+        return sum(bool(_pattern(word).search(text)) for word in self.words) / len(self.words)
 
     @property
     def basis(self) -> str:
@@ -87,7 +87,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Claim:
-    """What a text says about a rule: the figure, the words it stands in, and whether it is right."""
+    """What a text says about a rule: the figure, "" for wrong words, the words it stands in, and whether it is right."""
 
     rule: Rule
     figure: str
@@ -148,15 +148,16 @@ def _all_claims(text: str, whole: str, table: Rules) -> Iterator[tuple[int, Clai
         if all(_pattern(word).search(whole) for word in rule.words) and not (
             rule.without and _pattern(rule.without).search(whole)
         ):
-            told = bool(HISTORY.search(text)) or bool(rule.year and years and rule.year not in years)  # of another year
+            elsewhen = bool(rule.year and years and rule.year not in years)
             for match in _figure(rule.unit).finditer(text) if rule.unit else ():
                 number = next(number for number, group in enumerate(match.groups(), 1) if group)
                 figure = _plain(match[number])
                 right = figure in rule.right
-                if right or (figure in rule.former and not told):
+                if right or (figure in rule.former and not elsewhen and not HISTORY.search(text)):
                     yield match.start(number), Claim(rule, figure, _whole_words(text, match), right)
-            for match in _pattern(rule.wrong).finditer(text) if rule.wrong and not told else ():
-                yield match.start(), Claim(rule, match[0].lower(), _whole_words(text, match), False)
+            for match in _pattern(rule.wrong).finditer(text) if rule.wrong and not elsewhen else ():
+                if not HISTORY.search(f"{text[: match.start()]} {text[match.end() :]}"):
+                    yield match.start(), Claim(rule, "", _whole_words(text, match), False)
 
 
 def _whole_words(text: str, match: re.Match[str]) -> str:
