@@ -98,7 +98,7 @@ def test_words_that_are_known_to_be_wrong_are_claims_without_a_figure(
 ) -> None:
     monkeypatch.setattr("corpus.rules.rules", lambda: Rules([read(WORDED)]))
     found = claims(text, above)
-    assert [claim.quote for claim in found] == quotes and not any(claim.right for claim in found)
+    assert [(claim.quote, claim.figure, claim.right) for claim in found] == [(quote, "", False) for quote in quotes]
 
 
 @pytest.mark.parametrize(
@@ -193,6 +193,21 @@ def test_the_law_on_a_side_matter_does_not_stand_before_the_answer(content: Writ
     for answer in (aside, asked):
         assert [notice.kind for notice in answer.notices] == ["outdated"] and "*(utdatert)*" in answer.answer
     assert not aside.answer.startswith("**Arbeidsmiljøutvalg") and asked.answer.startswith("**Arbeidsmiljøutvalg")
+
+
+def test_of_the_laws_figures_the_one_asked_for_comes_first_and_each_thing_once(content: Writer, tmp_path: Path) -> None:
+    text = (
+        "## Valg av verneombud\n\nArbeidsmiljøutvalg skal opprettes i virksomheter med minst 50 ansatte. "
+        "Verneombud skal velges i virksomheter med minst 10 ansatte.\n\n## Frist for mva-meldingen\n\n"
+        "Fristen for mva-meldingen er siste virkedag i måneden etter. "
+        "Mva-meldingen for en termin har frist den 15. i måneden etter."
+    )
+    assistant = Assistant(Settings(content=(content({"frister/index.md": text}),), index=tmp_path / "index"))
+    assistant.load()
+    safety = assistant.ask(Ask("Når må vi velge verneombud i virksomheten?")).answer
+    tax = assistant.ask(Ask("Hva er fristen for mva-meldingen?")).answer
+    assert safety.startswith("**Bare virksomheter med færre enn 5 arbeidstakere") and safety.count("*(utdatert)*") == 2
+    assert tax.count("**Mva-meldingen leveres og betales") == 1 and tax.count("*(utdatert)*") == 2
 
 
 def test_articles_that_disagree_are_told_of(content: Writer, tmp_path: Path) -> None:
