@@ -76,7 +76,9 @@ class Rule:
         return link(self.law, self.paragraph) if self.law else ""
 
     def named(self, text: str) -> float:
-        """How much of what is regulated a text speaks of: the share of its words."""
+        """How much of what is regulated a text speaks of: the share of its words, none where others make it something else."""
+        if self.without and _pattern(self.without).search(text):
+            return 0.0
         return sum(bool(_pattern(word).search(text)) for word in self.words) / len(self.words)
 
     @property
