@@ -17,7 +17,7 @@ from corpus.markdown import Unit, plain
 if TYPE_CHECKING:
     from assistant.types import Citation
 
-WORD_BUDGET = 74  # of an answer; longer ones are not read, shorter ones lack facts
+WORD_BUDGET = 73  # of an answer; longer ones are not read, shorter ones lack facts
 HARD_LIMIT = 120
 UNITS = 12  # that an answer holds at most
 ARTICLES = 3  # that an answer quotes: from more, the reader gets scraps
@@ -195,8 +195,11 @@ def tell(picks: Sequence[Pick], pages: Mapping[str, Sequence[Chunk]]) -> Draft:
     lines: list[str] = []
     before: Pick | None = None
     for pick in picks:
-        if pick.unit.lead and not (before and _sibling(pick, [before])):
+        opens = not (before and _sibling(pick, [before]))
+        if pick.unit.lead and opens:
             lines += ["", _lead(pick, pages[pick.chunk.path], sources), ""]
+        elif opens and pick.chunk.headings and _bare(pick, before):
+            lines += ["", f"**{plain(_heading(pick.chunk))}** [{len(sources) + 1}]", ""]
         sources.append((pick.unit, pick.chunk))
         said = f"{_asked(pick, len(sources))}{wording(pick.unit)} [{len(sources)}]"
         if pick.unit.kind != "sentence":
@@ -207,6 +210,12 @@ def tell(picks: Sequence[Pick], pages: Mapping[str, Sequence[Chunk]]) -> Draft:
             lines += ["", said]
         before = pick
     return Draft(re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip(), tuple(sources))
+
+
+def _bare(pick: Pick, before: Pick | None) -> bool:
+    """Whether a list that nothing introduces would not tell what it is of, or would pass for a part of another section's."""
+    follows = before is not None and before.unit.kind != "sentence" and section(before.chunk) != section(pick.chunk)
+    return pick.unit.kind == "item" or (pick.unit.kind == "row" and follows)
 
 
 def _asked(pick: Pick, number: int) -> str:
@@ -241,14 +250,14 @@ def followups(pages: Iterable[Sequence[Chunk]], said: Container[str]) -> Iterato
     """Questions that the cited articles can answer: their sections other than those that were quoted."""
     for page in pages:
         for chunk in page:
-            heading = NUMBERING.sub("", section(chunk)).rstrip(":")
+            heading = _heading(chunk)
             if chunk.headings and section(chunk) not in said and heading:
-                yield heading if heading.endswith("?") else f"{_short(chunk.title)}: {heading}"
+                title = re.split(r"[?|:]|\s–\s", chunk.title)[0].strip()  # without its subtitle
+                yield heading if heading.endswith("?") else f"{title}: {heading}"
 
 
-def _short(title: str) -> str:
-    """A title without its subtitle ("Hva er moms? Komplett guide" → "Hva er moms")."""
-    return re.split(r"[?|:]|\s–\s", title)[0].strip()
+def _heading(chunk: Chunk) -> str:
+    return NUMBERING.sub("", section(chunk)).rstrip(":")
 
 
 def excerpts(citations: Sequence["Citation"], article_at: Callable[[str], Sequence[Chunk]]) -> Iterator[Excerpt]:

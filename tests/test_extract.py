@@ -69,6 +69,16 @@ def test_items_follow_their_lead_in_and_rows_are_told_with_their_column_names() 
     assert [unit.text for unit, _ in draft.sources] == [lead.text, items[0].text, items[1].text, row.text]
 
 
+def test_a_list_that_nothing_introduces_stands_under_its_heading_and_apart_from_the_one_before() -> None:
+    step, row = Unit("item", "Stift selskapet", ""), Unit("row", "Ansvar | Personlig", "", "", ("Aspekt", "ENK"))
+    steps, table = chunk(0, step, headings=("3. Fra ENK til AS:",)), chunk(1, row, headings=("Forskjeller",))
+    assert tell([Pick(step, steps, 2.0), Pick(row, table, 1.0)], {"/a": [steps, table]}).text.split("\n") == [
+        "**Fra ENK til AS** [1]", "", "- Stift selskapet [1]",
+        "", "**Forskjeller** [2]", "", "- **Aspekt: Ansvar** – ENK: Personlig [2]",
+    ]  # fmt: skip
+    assert tell([Pick(row, table, 1.0)], {"/a": [table]}).text == "- **Aspekt: Ansvar** – ENK: Personlig [1]"
+
+
 def test_a_posting_is_told_whole() -> None:
     posting = Unit("code", "Debet: 6570 Kredit: 2400", "Debet: 6570\nKredit: 2400")
     assert tell([Pick(posting, chunk(0, posting), 1.0)], {"/a": []}).text == "- Debet: 6570; Kredit: 2400 [1]"
