@@ -97,7 +97,7 @@ def _layout(assistant: "Assistant") -> dict[str, Any]:
                 part["now"] = gr.HTML(look.conversation_html((), "nb", latest=True), elem_id="now", js_on_load=HEAR)
             with gr.Column(elem_id="prompts"):
                 part["role"] = gr.Radio(look.roles("nb"), value=EVERYONE, label=t["role"], container=False, elem_id="role")
-                part["suggestions"] = gr.HTML(_suggest(look.examples("nb", EVERYONE)), elem_id="suggestions", js_on_load=HEAR)
+                part["suggestions"] = gr.HTML("", elem_id="suggestions", js_on_load=HEAR)  # told once the page is ready
             with gr.Row(elem_id="ask"):
                 part["box"] = gr.Textbox(
                     label=t["question"], placeholder=t["placeholder"], lines=1, max_lines=6, autofocus=True, scale=8,
