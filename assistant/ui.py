@@ -149,7 +149,7 @@ def _events(assistant: "Assistant", wait: Wait, page: Any, part: dict[str, Any])
     listen: dict[str, Any] = {"outputs": shown, "concurrency_limit": AT_ONCE, "concurrency_id": "answers", **quiet}
     listen["postprocess"] = False
     ask = [part["box"].submit, part["send"].click]
-    asked = [gr.on(ask, answer, [part["box"], talk, language, role], js="(...inputs) => hms.asked(inputs)", **listen)]
+    asked = [gr.on(ask, answer, [part["box"], talk, language, role], js=ASKED, **listen)]
     asked += [suggestions.click(choose, [talk, language, role], **listen)]
     for each in asked:
         each.then(fn=None, js="() => hms.answered()")
@@ -338,5 +338,12 @@ def _status(assistant: "Assistant") -> str:
     return f'<p class="{kind}" role="status" lang="nb">{escape(assistant.status)}{"" if assistant.failed else " …"}</p>'
 
 
+# A question that is sent while the page begins waits until it has begun (3 s at most): what begins it would wipe the answer out.
+ASKED = """async (...inputs) => {
+  const begun = () => 'spoken' in document.documentElement.dataset;
+  for (let times = 0; times < 150 && !begun(); times += 1) await new Promise(done => setTimeout(done, 20));
+  window.hms?.asked(inputs[0]);
+  return inputs;
+}"""
 # What the page's own script tells of (web/chat.js), as an event of Gradio's.
 HEAR = "element.addEventListener('told', event => trigger('click', event.detail))"

@@ -88,8 +88,11 @@ language. A press that the server must hear of is told to it as an event "told" 
     field.dispatchEvent(new Event('input', {bubbles: true}));  // for Gradio, which holds the value
   };
   window.hms = {
-    // Emptied here, and at once, as a reader may write the next question while this one is answered.
-    asked: inputs => { fill(''); return inputs; },
+    // What was asked is taken out of the box here, and no more: a reader may already be writing the next question.
+    asked: question => {
+      const {value} = one('#question textarea');
+      if (value.startsWith(question)) fill(value.slice(question.length));
+    },
     speak: language => {
       document.documentElement.lang = language;
       document.documentElement.dataset.spoken = '';
