@@ -75,7 +75,7 @@ class Fault(Exception):
 
 def short(value: object) -> str:
     """A value as it is repeated to whoever sent it."""
-    text = str(value)
+    text = str(value).encode(errors="replace").decode()  # half a sign could not be sent back
     return text if len(text) <= 60 else text[:60] + "…"
 
 
