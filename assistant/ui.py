@@ -124,7 +124,7 @@ def _events(assistant: "Assistant", wait: Wait, page: Any, part: dict[str, Any])
         assert request.request is not None  # Gradio keeps it for what waits in its queue
         told = look.too_many(wait("questions", request.request.scope), _one_of(LANGUAGES, spoken))
         yield from converse(assistant, question, kept, spoken, asker, _origin(request), told)
-        # All that a page shows is kept by Gradio for links to a session, which we do not offer: 300 KB a reader.
+        # All that a page shows is kept by Gradio for links to a session, which we do not offer: some 0.3 MB a reader.
         page.state_holder[request.session_hash].config_values.clear()
 
     def choose(kept: Talk, spoken: str, asker: str, event: gr.EventData, request: gr.Request) -> Iterator[Shown]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as runs
 from hypothesis import strategies as some
 from starlette.testclient import TestClient
@@ -61,6 +61,7 @@ def client(assistant: Assistant) -> Iterator[TestClient]:
 
 
 @runs(max_examples=150, deadline=None)
+@example({"messages": [], "n": "\ud800"})  # half a sign in what is repeated
 @given(BODY | ANYTHING)
 def test_whatever_another_chat_sends_is_answered_or_told_what_is_wrong_with_it(client: TestClient, body: object) -> None:
     reply = client.post("/v1/chat/completions", content=json.dumps(body), headers={"Content-Type": "application/json"})
