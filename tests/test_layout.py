@@ -40,6 +40,7 @@ OWNERS = {
     "chromadb": {"corpus.dense"},
     "sentence_transformers": {"corpus.dense", "corpus.train"},  # one reads a model, the other makes it
     "torch": {"corpus.dense", "corpus.train"},
+    "onnxruntime": {"assistant.support"},
     "fastapi": {"assistant.server"},
     "starlette": {"assistant.server", "assistant.guards", "assistant.wire", "assistant.insights"},
     "scipy": {"assistant.library", "eval.fit"},
@@ -57,7 +58,7 @@ OWNERS = {
     "alembic": {"assistant.store"},
     "stdnum": {"assistant.privacy"},
 }
-SLOW = {"torch", "sentence_transformers", "chromadb", "gradio", "mcp"}  # seconds to import: inside functions only
+SLOW = {"torch", "onnxruntime", "sentence_transformers", "chromadb", "gradio", "mcp"}  # seconds to import: inside functions only
 
 # Written in pieces, so that this file does not hold the words itself.
 HOSTS = "py|pi.org python|hosted.org npm|js.org anaconda|.org download.py|torch.org crates|.io deb|.debian.org".replace(
