@@ -19,6 +19,7 @@ from assistant.support import (
     looked_up,
     number,
     plainly,
+    source,
     told_in,
 )
 from corpus.chunk import Chunk
@@ -289,7 +290,7 @@ def test_numbers_and_bounds_are_read_as_told_in_one_way(text: str, plain: str) -
 def test_a_sentence_and_a_passage_of_any_length_are_read() -> None:
     """A piece a letter: both are cut to what the model can take."""
     long = passage("lang", "Lang", "Side", sentence("§" * 9 * LONGEST))
-    assert all(math.isfinite(entailment().read(text, "nb", [long])) for text in ("", "Æ" * 9 * LONGEST, "Kort."))
+    assert all(math.isfinite(entailment().read(text, source([long]))) for text in ("", "Æ" * 9 * LONGEST, "Kort."))
 
 
 @pytest.mark.parametrize(
