@@ -32,6 +32,9 @@ ASKS_LIST = re.compile(
     r"\b(?:hvilke|kva for|hvordan|korleis|steg\w*|trinn\w*|liste\w*|which|what are|how (?:do|to|should|can)|steps)\b",
     re.IGNORECASE,
 )
+SAYS_NOTHING = frozenset(("", *"spørsmål tema aspekt egenskap element komponent kriterium".split()))  # of a column, its name
+LAW_COLUMN = re.compile(r"lov(?:henvisning|hjemmel|grunnlag)|hjemmel|paragraf", re.IGNORECASE)
+OF_LAW = re.compile(r"\A[A-ZÆØÅ](?=[a-zæøå]+(?:lov|forskrift))")  # the capital of "Ferieloven § 5", which a sentence writes small
 ACCOUNT_TITLE = re.compile(r"Konto (\d{4})\s*[-–—:]\s*(\S.*)")
 ACCOUNT = re.compile(r"\bkonto(?:en)?\s+(\d{4})\b", re.IGNORECASE)
 
@@ -164,9 +167,8 @@ def _sibling(pick: Pick, chosen: Sequence[Pick]) -> bool:
 
 def _repeats(text: str, other: str) -> bool:
     mine, theirs = set(re.findall(r"\w+", text.lower())), set(re.findall(r"\w+", other.lower()))
-    return len(mine & theirs) > 0.8 * min(len(mine), len(theirs)) and abs(len(mine) - len(theirs)) < 0.5 * max(
-        len(mine), len(theirs)
-    )
+    sizes = len(mine), len(theirs)
+    return len(mine & theirs) > 0.8 * min(sizes) and max(sizes) - min(sizes) < 0.5 * max(sizes)
 
 
 def arrange(picks: Sequence[Pick], pages: Sequence[str]) -> list[Pick]:
@@ -180,12 +182,7 @@ def arrange(picks: Sequence[Pick], pages: Sequence[str]) -> list[Pick]:
 
     return sorted(
         picks,
-        key=lambda pick: (
-            pages.index(pick.chunk.path),
-            sections.index(pick.chunk.headings),
-            begins(pick),
-            places[id(pick)],
-        ),
+        key=lambda pick: (pages.index(pick.chunk.path), sections.index(pick.chunk.headings), begins(pick), places[id(pick)]),
     )
 
 
@@ -236,14 +233,17 @@ def _lead(pick: Pick, page: Sequence[Chunk], sources: list[tuple[Unit, Chunk]]) 
 
 
 def wording(unit: Unit) -> str:
-    """How a unit is said: a row with its column names, the rest as it stands. What Markdown would read as markup is escaped."""
+    """How a unit is said: a row with its column names, less those that say nothing, and its law in brackets; the rest as it
+    stands. What Markdown would read as markup is escaped."""
     if unit.kind == "code":
         return plain("; ".join(repair(unit.raw).split("\n")).replace(":;", ":"))
     if unit.kind != "row" or not any(unit.header):
         return plain(unit.text)
-    cells = [cell.strip(" |") for cell in f" {unit.text}".split(" | ")]
-    named = [plain(f"{name}: {cell}" if name else cell) for name, cell in zip(unit.header, cells, strict=False) if cell]
-    return " – ".join([f"**{named[0]}**", *(["; ".join(named[1:])] if named[1:] else [])])
+    row = zip(unit.header, (cell.strip(" |") for cell in f" {unit.text}".split(" | ")), strict=False)
+    (name, first), *rest = [(plain(name), plain(cell)) for name, cell in row if cell]
+    said = "; ".join(f"{other}: {cell}" if other else cell for other, cell in rest if not LAW_COLUMN.fullmatch(other))
+    laws = "".join(f" ({OF_LAW.sub(lambda name: name[0].lower(), cell)})" for other, cell in rest if LAW_COLUMN.fullmatch(other))
+    return f"**{first if name.lower() in SAYS_NOTHING else f'{name}: {first}'}**{said and f' – {said}'}{laws}"
 
 
 def followups(pages: Iterable[Sequence[Chunk]], said: Container[str]) -> Iterator[str]:

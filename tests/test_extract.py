@@ -1,6 +1,6 @@
 """Picking an answer: what comes first, what is left out, how it is told."""
 
-from assistant.extract import HARD_LIMIT, KEEP, UNITS, Pick, arrange, choose, complete, tell
+from assistant.extract import HARD_LIMIT, KEEP, UNITS, Pick, arrange, choose, complete, tell, wording
 from corpus.chunk import Chunk
 from corpus.markdown import Unit
 
@@ -69,14 +69,22 @@ def test_items_follow_their_lead_in_and_rows_are_told_with_their_column_names() 
     assert [unit.text for unit, _ in draft.sources] == [lead.text, items[0].text, items[1].text, row.text]
 
 
+def test_a_row_leaves_out_column_names_that_say_nothing_and_has_its_law_in_brackets() -> None:
+    header = ("Spørsmål", "Regel", "Lovhenvisning")
+    row = Unit("row", "Hvor mange dager? | Opptil tre | Folketrygdloven § 8-24", "", "", header)
+    assert wording(row) == "**Hvor mange dager?** – Regel: Opptil tre (folketrygdloven § 8-24)"
+    bare = Unit("row", "Ferie | Ferieloven § 5", "", "", ("Plikt", "Lovhjemmel"))
+    assert wording(bare) == "**Plikt: Ferie** (ferieloven § 5)"
+
+
 def test_a_list_that_nothing_introduces_stands_under_its_heading_and_apart_from_the_one_before() -> None:
     step, row = Unit("item", "Stift selskapet", ""), Unit("row", "Ansvar | Personlig", "", "", ("Aspekt", "ENK"))
     steps, table = chunk(0, step, headings=("3. Fra ENK til AS:",)), chunk(1, row, headings=("Forskjeller",))
     assert tell([Pick(step, steps, 2.0), Pick(row, table, 1.0)], {"/a": [steps, table]}).text.split("\n") == [
         "**Fra ENK til AS** [1]", "", "- Stift selskapet [1]",
-        "", "**Forskjeller** [2]", "", "- **Aspekt: Ansvar** – ENK: Personlig [2]",
+        "", "**Forskjeller** [2]", "", "- **Ansvar** – ENK: Personlig [2]",
     ]  # fmt: skip
-    assert tell([Pick(row, table, 1.0)], {"/a": [table]}).text == "- **Aspekt: Ansvar** – ENK: Personlig [1]"
+    assert tell([Pick(row, table, 1.0)], {"/a": [table]}).text == "- **Ansvar** – ENK: Personlig [1]"
 
 
 def test_a_posting_is_told_whole() -> None:
