@@ -16,6 +16,7 @@ from assistant.support import (
     Support,
     Told,
     entailment,
+    glossed,
     looked_up,
     number,
     plainly,
@@ -81,6 +82,12 @@ def judged(checker: Checker, text: str, *cited: int, language: str = "nb") -> Su
 
 def said(text: str, language: str = "nb") -> Told:
     return told_in(tuple(in_norwegian(text, language)))
+
+
+def test_word_by_word_no_negation_and_no_exception_is_lost() -> None:
+    assert glossed([("du",), ("skal", "ikke"), ("gjøre", "lage"), ("det",)]) == "du skal ikke gjøre det"
+    assert glossed(in_norwegian("cannot, mustn't, unless, no cost", "en")) == "kan ikke må ikke med mindre ingen kostnad"
+    assert glossed(in_norwegian("negalima, negali", "lt")) == "ikke tillatt kan ikke"
 
 
 FAULTS = [
