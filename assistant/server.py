@@ -22,6 +22,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import HTTPException as FastAPIHTTPException
 from fastapi.exceptions import RequestValidationError
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
@@ -234,10 +235,15 @@ def _kept(act: Callable[[str], object] | None, key: str) -> object:
     return done
 
 
+class _Whole(PathConvertor):
+    regex = r"[\s\S]*"  # a path ends at no line break, which "." does not match
+
+
 def _pages(app: FastAPI, assistant: Assistant) -> None:
     """What a browser opens or loads."""
+    register_url_convertor("whole", _Whole())
 
-    @app.get("/lest/{path:path}", response_class=HTMLResponse, summary="The reader page of an article", **API["lest"])
+    @app.get("/lest/{path:whole}", response_class=HTMLResponse, summary="The reader page of an article", **API["lest"])
     async def lest(path: str) -> Response:
         try:
             page = await run_in_threadpool(assistant.page, "/" + path.strip("/"))

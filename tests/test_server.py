@@ -290,6 +290,8 @@ def test_the_reader_page_is_plain_and_shut_to_scripts(client: TestClient) -> Non
     assert client.get("/web/reader.css").headers["content-type"].startswith("text/css")
     missing = client.get("/lest/../../etc/passwd")
     assert missing.status_code == 404
+    broken = client.get("/lest/a%0Ab")
+    assert broken.status_code == 404 and broken.headers["content-type"].startswith("text/html")
 
 
 def test_an_article_cannot_smuggle_a_script_into_the_reader_page(content: Any, tmp_path: Any) -> None:
