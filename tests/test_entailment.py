@@ -1,12 +1,13 @@
 """What the model of assistant/entailment is taught with, and how it is made from it."""
 
+import json
 import random
 from collections import Counter
 
 import pytest
 
-from assistant.support import LONGEST, SHIPPED
-from docs.entailment import SENTENCES, changed, tokenizer, used
+from assistant.support import LONGEST, SHIPPED, entailment, plainly
+from docs.entailment import ALTERED, SENTENCES, changed, tokenizer, used
 from eval.fit import RIGHT
 
 PIECES = [
@@ -30,6 +31,29 @@ def test_every_sentence_names_its_passage_and_what_it_is() -> None:
     assert {row[1] for row in rows} == {"taught", "apart"} and 0.45 < right[True] / len(rows) < 0.55
     assert {row[3] for row in rows} == {"nb", "nn", "en", "pl", "lt", "uk", "de"}
     assert len({(row[0], row[4]) for row in rows}) == len(rows)
+
+
+def test_the_same_sentence_is_right_beside_one_passage_and_wrong_beside_another() -> None:
+    rows = [json.loads(line) for line in ALTERED.read_text("utf-8").splitlines()]
+    given = [(row["passage"], bears, language, sentence) for row in rows for bears, language, sentence in row["sentences"]]
+    assert all(passage.strip() and sentence.strip() == sentence != "" for passage, _, _, sentence in given)
+    assert {language for _, _, language, _ in given} == {"nb", "nn", "en", "pl", "lt", "uk", "de"}
+    assert len({(passage, sentence) for passage, _, _, sentence in given}) == len(given)
+    assert Counter(row["split"] for row in rows) == {"taught": 478, "apart": 110}
+    taught = {line.split("\t")[4]: line.split("\t")[2] in RIGHT for line in SENTENCES.read_text("utf-8").splitlines()}
+    turned = [bears != taught[sentence] for _, bears, _, sentence in given if sentence in taught]
+    assert 0.3 < sum(turned) / len(turned) < 0.7
+
+
+def test_the_model_reads_the_passage_and_does_not_know_its_topic_by_heart() -> None:
+    """Sentences and passages that nothing was taught with, whose rules are not the real ones."""
+    odds: dict[bool, list[float]] = {True: [], False: []}
+    for row in map(json.loads, ALTERED.read_text("utf-8").splitlines()):
+        for bears, language, sentence in row["sentences"] if row["split"] == "apart" else ():
+            told = plainly(sentence) if language in ("nb", "nn") else sentence
+            odds[bears].append(entailment().read(told, plainly(row["passage"])))
+    ahead = [right > wrong for right in odds[True] for wrong in odds[False]]
+    assert sum(ahead) / len(ahead) >= 0.82  # .843; the weights before, taught with no such passages, .804
 
 
 @pytest.mark.parametrize(
