@@ -342,8 +342,7 @@ def _status(assistant: "Assistant") -> str:
 ASKED = """async (...inputs) => {
   const begun = () => 'spoken' in document.documentElement.dataset;
   for (let times = 0; times < 150 && !begun(); times += 1) await new Promise(done => setTimeout(done, 20));
-  window.hms?.asked(inputs[0]);
-  return inputs;
+  return [window.hms?.asked(inputs[0]) ?? inputs[0], ...inputs.slice(1)];
 }"""
 # What the page's own script tells of (web/chat.js), as an event of Gradio's.
 HEAR = "element.addEventListener('told', event => trigger('click', event.detail))"

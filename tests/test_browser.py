@@ -125,6 +125,27 @@ def test_what_is_written_while_an_answer_comes_stays_and_a_question_that_fails_i
     page.context.close()
 
 
+def test_a_letter_typed_in_the_moment_after_enter_belongs_to_the_next_question(browser: Any, address: str) -> None:
+    page = browser.new_context(locale="nb-NO").new_page()
+    page.goto(address)
+    page.locator("html[data-spoken]").wait_for()
+    page.locator("#question textarea").fill("Hvor lenge sitter verneombudet?")
+    page.evaluate(  # in one go: Gradio reads the box after it
+        """() => {
+          const field = document.querySelector('#question textarea');
+          for (const name of ['keydown', 'keypress'])
+            field.dispatchEvent(new KeyboardEvent(name, {key: 'Enter', bubbles: true, cancelable: true}));
+          field.focus();
+          field.setSelectionRange(field.value.length, field.value.length);
+          document.execCommand('insertText', false, 'O');
+        }"""
+    )
+    page.locator("#now .turn[data-done]").wait_for()
+    assert page.locator("#now .asked [data-text]").text_content() == "Hvor lenge sitter verneombudet?"
+    assert page.locator("#question textarea").input_value() == "O"
+    page.context.close()
+
+
 def asked(browser: Any, address: str, question: str, **options: Any) -> Any:
     """A page on which this was asked and answered."""
     page = browser.new_context(**{"locale": "nb-NO", **options}).new_page()

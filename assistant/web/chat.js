@@ -87,11 +87,20 @@ language. A press that the server must hear of is told to it as an event "told" 
     field.value = text;
     field.dispatchEvent(new Event('input', {bubbles: true}));  // for Gradio, which holds the value
   };
+  // Gradio reads the box a little after it was sent. What is asked is what stood there when it was: a letter that was typed
+  // since belongs to the next question.
+  let sent = '';
+  const keep = sends => event => { if (sends(event)) sent = one('#question textarea').value; };
+  document.addEventListener('keydown', keep(event => event.key === 'Enter' && event.target.matches('#question textarea')), true);
+  document.addEventListener('click', keep(event => event.target.closest?.('#send')), true);
   window.hms = {
-    // What was asked is taken out of the box here, and no more: a reader may already be writing the next question.
-    asked: question => {
+    // What is asked, of what Gradio read; it is taken out of the box, and no more: a reader may already be writing on.
+    asked: read => {
+      const question = sent && read.startsWith(sent) ? sent : read;
+      sent = '';
       const {value} = one('#question textarea');
       if (value.startsWith(question)) fill(value.slice(question.length));
+      return question;
     },
     speak: language => {
       document.documentElement.lang = language;
