@@ -3,24 +3,26 @@
 Pure: knows chunks and the text-fragment standard (wicg.github.io/scroll-to-text-fragment); knows nothing of the index or of HTTP.
 """
 
+import functools
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import accumulate, count
+from itertools import accumulate
 from urllib.parse import quote, unquote, urlsplit
 
 from assistant import phrases
 from assistant.types import Citation, Law, Notice
 from corpus import law, rules
-from corpus.article import Article, repair
+from corpus.article import repair
 from corpus.chunk import Chunk, section
-from corpus.markdown import Unit, plain, render
+from corpus.markdown import Unit, plain
 
 READER = "/lest"  # the app's own reader pages, for articles that have no site of their own
 EDGE = 6  # words at each end of a passage name it; a longer passage is not spelled out
 SHORT = 12  # words; a passage this short is named whole
 LAW_WORDS = 70  # of a law's passage that are quoted
+FIGURE = re.compile(r"(?<![§\d.,-])(?<!§ )\d+(?![\d-])")  # none of a paragraph
 CORRECTIONS = 2  # of figures that are told before an answer
 PARAGRAPH = re.compile(rf"§\s*({law.NUMBER})")  # at the head of a law's passage
 CONTEXT = 4  # words before and after a passage tell it from its doubles
@@ -92,24 +94,34 @@ def corrected(
     puts highest, each thing once, and none that it puts at 0 or below; the notices name all.
     """
     told: dict[str, tuple[float, str]] = {}
+    wrong: dict[int, dict[str, None]] = {}
     for number, claim in _claims(sources):
         if not claim.right:
-            before, marker, after = text.rpartition(f"[{number}]")
-            mark = f" *({phrases.OUTDATED[language]})*"
-            text = text if after.startswith(mark) else before + marker + mark + after
+            wrong.setdefault(number, {})[claim.quote] = None
             fit = leads(sources[number - 1][0], claim)
-            if fit > told.get(claim.rule.says, (0.0, ""))[0]:
-                told[claim.rule.says] = fit, f"{_correction(claim, language)} [{number}]"
+            if fit > told.get(claim.rule.lead, (0.0, ""))[0]:
+                told[claim.rule.lead] = fit, f"{_correction(claim, language)} [{number}]"
+    for number, quotes in wrong.items():
+        before, marker, after = text.rpartition(f"[{number}]")
+        text = f"{before}{marker} *({_outdated(sources[number - 1][0].text, list(quotes), language)})*{after}"
     first = sorted(told.values(), key=lambda each: -each[0])[:CORRECTIONS]
     return "\n\n".join([*(said for _, said in first), text])
+
+
+def _outdated(text: str, quotes: Sequence[str], language: str) -> str:
+    """The mark behind a text: of one with other figures too, what it is on."""
+    rest = functools.reduce(lambda left, quote: left.replace(quote, ""), quotes, text)
+    if not FIGURE.search(rest):
+        return str(phrases.OUTDATED[language])
+    return str(phrases.OUTDATED_PART[language]).format(quotes=", ".join(f"«{quote}»" for quote in quotes))
 
 
 def _correction(claim: rules.Claim, language: str) -> str:
     rule = claim.rule
     basis = f"[{rule.basis}]({rule.url})" if rule.url else rule.basis
     since = phrases.SINCE[language].format(date=rule.since) if rule.since else ""
-    says = rule.says[0].upper() + rule.says[1:]
-    return str(phrases.CORRECTION[language]).format(says=says, basis=basis + since, quote=claim.quote)
+    says, phrase = rule.lead[0].upper() + rule.lead[1:], phrases.WHOLE if rule.leads else phrases.CORRECTION
+    return str(phrase[language]).format(says=says, basis=basis + since, quote=claim.quote)
 
 
 def notices(sources: Sequence[Source]) -> tuple[Notice, ...]:
@@ -157,37 +169,6 @@ def page_path(url: str, base_url: str) -> str:
     address = url[len(base_url) :] if base_url and url.startswith(base_url) else urlsplit(url).path
     path = unquote(address.partition("#")[0]).rstrip("/")
     return path.removeprefix(READER) or "/"
-
-
-@dataclass(frozen=True)
-class ReaderPage:
-    """An article for the app's own reader page; `html` is safe to show."""
-
-    path: str
-    title: str
-    html: str
-    updated: str | None
-
-
-def reader_page(article: Article, known: Container[str]) -> ReaderPage:
-    """An article as the app shows it itself; links lead to our own page of an article, and nowhere when it is not `known`."""
-
-    def link(target: str) -> str | None:
-        path, mark, heading = target.partition("#")
-        if path.startswith("/"):
-            own = path.rstrip("/") or "/"
-            return page_url("", own) + mark + heading if own in known else None
-        return target if target.startswith(("https://", "http://", "mailto:", "#")) else None
-
-    return ReaderPage(article.path, article.title, _reachable(render(article.body, link)), article.updated)
-
-
-def _reachable(html: str) -> str:
-    """What may be wider than the screen, scrolled by keyboard too: a stop for Tab, and for tables a name of their own."""
-    numbers = count(1)
-    opened = '<div class="table" role="region" aria-label="Tabell {}" tabindex="0"><table>'
-    html = re.sub("<table>", lambda _: opened.format(next(numbers)), html).replace("</table>", "</table></div>")
-    return html.replace("<pre>", '<pre tabindex="0">')
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,16 +18,17 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from assistant import HmsError, NotReadyError
-from assistant.cite import ReaderPage, page_path, page_url, reader_page
+from assistant.cite import page_path, page_url
 from assistant.question import read
 from assistant.reply import Replier, Tally, writer
 from assistant.settings import Settings
 from assistant.types import Ask, Page
 from corpus import dense
-from corpus.article import ContentError, repair
+from corpus.article import Article, ContentError, repair
 from corpus.chunk import Chunk
 from corpus.index import LAW, Busy, Index, IndexFault, current, open_index, read_manifest
 from corpus.language import in_bokmaal
+from corpus.markdown import render
 from corpus.rules import rules
 
 if TYPE_CHECKING:
@@ -34,6 +37,37 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 WATCH = 2.0  # seconds between two looks at what is published
 Versions = tuple[Path | None, Path | None]  # the folders of an index of articles and of one of laws
+
+
+@dataclass(frozen=True)
+class ReaderPage:
+    """An article for the app's own reader page; `html` is safe to show."""
+
+    path: str
+    title: str
+    html: str
+    updated: str | None
+
+
+def reader_page(article: Article, known: Container[str]) -> ReaderPage:
+    """An article as the app shows it itself; links lead to our own page of an article, and nowhere when it is not `known`."""
+
+    def link(target: str) -> str | None:
+        path, mark, heading = target.partition("#")
+        if path.startswith("/"):
+            own = path.rstrip("/") or "/"
+            return page_url("", own) + mark + heading if own in known else None
+        return target if target.startswith(("https://", "http://", "mailto:", "#")) else None
+
+    return ReaderPage(article.path, article.title, _reachable(render(article.body, link)), article.updated)
+
+
+def _reachable(html: str) -> str:
+    """What may be wider than the screen, scrolled by keyboard too: a stop for Tab, and for tables a name of their own."""
+    numbers = count(1)
+    opened = '<div class="table" role="region" aria-label="Tabell {}" tabindex="0"><table>'
+    html = re.sub("<table>", lambda _: opened.format(next(numbers)), html).replace("</table>", "</table></div>")
+    return html.replace("<pre>", '<pre tabindex="0">')
 
 
 class Library:

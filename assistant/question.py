@@ -87,7 +87,7 @@ ATTACK = _rule(
 )
 MARKED = re.compile(r"(?:\[|<|###)\s*(?:/?system|admin|inst|instruks|assistant)\b", re.IGNORECASE)  # set off as if from above
 # What tells of danger or of an attack in the pieces of a message: piece → weight for each, in log-odds; the empty piece is the
-# base. Learnt from 1,419 emergencies, 320 attacks and look-alikes of both (`python -m eval fit signs`): people in danger write in
+# base. Learnt from 1,427 emergencies, 320 attacks and look-alikes of both (`python -m eval fit signs`): people in danger write in
 # more ways than rules can hold, of which earlier ones found one in seven (eval/LOG.md, 2026-11-25).
 SIGNS = Path(__file__).resolve().parent / "signs.tsv"
 ACUTE, SURE, ATTACKS = -0.5, 0.5, -0.3  # bounds: a false alarm costs a reader one line, a missed one may cost a life

@@ -38,8 +38,10 @@ if TYPE_CHECKING:
     from assistant.generate import Writer
     from assistant.select import Statutes
 
-BEHIND = 1.0  # the best unit, from where on one is a side matter (eval/LOG.md, 2026-11-26)
-NAMED = 5.0  # of being behind that a question makes up for which names all that a rule is on
+# A figure of the law before an answer is on what was asked, and on no side matter of the quotes (eval/LOG.md, 2026-11-27).
+BEHIND = 1.0  # the best unit, from where on one is a side matter
+NAMED = 3.0  # of being behind that a question makes up for which names all that a rule is on
+NEAR, FAR = 0.45, 5.0  # the cosine of question and rule below which it is another matter, and how fast it becomes one
 PRESSING = 1.0  # the ground for quotes to one in danger: those beside the point ("brenner": brennevin, .45) would hold them up
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # bounds of the histogram
 
@@ -178,7 +180,7 @@ class Replier:
 
     def _completed(self, draft: Draft, question: Question, picks: Sequence[Pick] = ()) -> Draft:
         """The draft with the law's figures before it where the articles' are outdated, and with the law's own words below it."""
-        text = corrected(draft.text, draft.sources, question.language, _leads(question, picks))
+        text = corrected(draft.text, draft.sources, question.language, self._leads(question, picks))
         rests_on = picks or [Pick(unit, chunk, 0.0) for unit, chunk in draft.sources]
         passage = self._statutes.passage(question.search, rests_on) if self._statutes else None
         if passage is None:
@@ -186,12 +188,16 @@ class Replier:
         law, units = law_quote(passage.chunk, len(draft.sources) + 1, question.language)
         return Draft(f"{text}\n\n{law}", (*draft.sources, *((unit, passage.chunk) for unit in units)))
 
+    def _leads(self, question: Question, picks: Sequence[Pick]) -> Callable[[Unit, Claim], float]:
+        """How much a figure of the law belongs before an answer, if above 0."""
+        best = max((pick.score for pick in picks), default=0.0)
+        scores = {pick.unit: pick.score for pick in picks}
 
-def _leads(question: Question, picks: Sequence[Pick]) -> Callable[[Unit, Claim], float]:
-    """How much a figure of the law belongs before an answer, if above 0: on what was asked, and no side matter of the quotes."""
-    best = max((pick.score for pick in picks), default=0.0)
-    scores = {pick.unit: pick.score for pick in picks}
-    return lambda unit, claim: BEHIND + NAMED * claim.rule.named(question.text) + scores.get(unit, best) - best
+        def fit(unit: Unit, claim: Claim) -> float:
+            far = max(0.0, NEAR - self._selector.closeness(question, claim.rule.says))
+            return BEHIND + NAMED * claim.rule.named(question.text) - FAR * far + scores.get(unit, best) - best
+
+        return fit
 
 
 Made = tuple[Answer, tuple[str, ...]]  # an answer, and the ids of the passages that it was made from

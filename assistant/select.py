@@ -178,6 +178,10 @@ class Selector:
             **_kinds(question.text, [place.unit for place in places]),
         }
 
+    def closeness(self, question: "Question", text: str) -> float:
+        """The cosine of a question and a text."""
+        return float(self._embedder.documents([text])[0] @ self._asked(question))
+
     def _asked(self, question: "Question") -> np.ndarray:
         """The question as a vector of unit length, leaning towards the part of it that asks."""
         mended = in_bokmaal if question.language == "en" else self._lexical.analyzer.mended

@@ -49,9 +49,10 @@ class RuleError(Exception):
 class Rule:
     """One figure, or one thing in words, that a law or an authority sets.
 
-    `says` is the rule in a clause; it stands in `law` § `paragraph`, or in `source`. `right` and `former` are figures as written
-    in Norwegian, without spaces ("30", "10,2", "50000"); `wrong` are words that say it wrongly, "" for none; `since` is when the
-    right one came into force, "" when long ago; `year` the year of a figure that is set anew each year, else 0.
+    `says` is the rule in a clause, `leads` the whole that it is a step of, "" for none; it stands in `law` § `paragraph`, or in
+    `source`. `right` and `former` are figures as written in Norwegian, without spaces ("30", "10,2", "50000"); `wrong` are words
+    that say it wrongly, "" for none; `since` is when the right one came into force, "" when long ago; `year` the year of a figure
+    that is set anew each year, else 0.
     """
 
     id: str
@@ -69,6 +70,12 @@ class Rule:
     source: str = ""
     since: str = ""
     year: int = 0
+    leads: str = ""
+
+    @property
+    def lead(self) -> str:
+        """What is told before an answer: one step alone of a rule in steps would mislead whoever is on another."""
+        return self.leads or self.says
 
     @property
     def url(self) -> str:
@@ -224,6 +231,7 @@ def read(row: Mapping[str, Any]) -> Rule:
         source=row.get("source", ""),
         since=str(row.get("since", "")),
         year=int(row.get("year", 0)),
+        leads=row.get("leads", ""),
     )
 
 

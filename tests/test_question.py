@@ -95,6 +95,8 @@ def test_language_is_told_by_function_words(text: str, expected: str) -> None:
         ("jeg fikk for lite lønn hva gjør jeg", "search"),
         ("hvilken konto for øyeskyllestasjon", "search"),
         ("Jeg ligger syk og klarer ikke passe ungen", "search"),
+        ("broren min fikk sparken på bygget", "search"),
+        ("sjefen sparket meg i magen", "acute"),
         ("sjefen dreper meg om lønna ikke går ut i dag, hva er fristen?", "search"),
         ("Hvordan forebygge fall fra stillas?", "search"),
         ("Hva dekker forsikringen ved hjertestans?", "search"),

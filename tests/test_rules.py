@@ -210,6 +210,18 @@ def test_of_the_laws_figures_the_one_asked_for_comes_first_and_each_thing_once(c
     assert tax.count("**Mva-meldingen leveres og betales") == 1 and tax.count("*(utdatert)*") == 2
 
 
+def test_a_rule_in_steps_is_told_whole_and_a_mark_names_the_figure_that_is_wrong(content: Writer, tmp_path: Path) -> None:
+    text = (
+        "## Oppsigelsestid\n\nOppsigelsestiden er 1 måned (ansiennitet < 5 år), 2 måneder (5–10 år), 3 måneder (10–15 år) og "
+        "4 måneder (>15 år)."
+    )
+    assistant = Assistant(Settings(content=(content({"frist/index.md": text}),), index=tmp_path / "index"))
+    assistant.load()
+    answer = assistant.ask(Ask("jobba 7 år her, hvor lang oppsigelsestid har jeg")).answer
+    assert "to måneder etter fem års sammenhengende ansettelse og tre måneder etter ti år" in answer.splitlines()[0]
+    assert re.search(r"\[1\] \*\(«4 måneder[^»]*» er utdatert\)\*\Z", answer)
+
+
 def test_articles_that_disagree_are_told_of(content: Writer, tmp_path: Path) -> None:
     files = {
         "amu/index.md": "## Krav\n\nArbeidsmiljøutvalg skal opprettes i virksomheter med minst 50 ansatte.",
