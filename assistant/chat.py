@@ -10,7 +10,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Container, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,14 +26,14 @@ from assistant.cite import (
     page_url,
     resolve,
 )
-from assistant.extract import followups
+from assistant.extract import headline
 from assistant.library import Library
 from assistant.question import Question, read
 from assistant.reply import Found, Made, Memory, Replier, Reply, again, pages_at, private, same
 from assistant.settings import Settings
 from assistant.types import Answer, Ask, Citation, Event, Feedback, Page, Passage, Turn
 from corpus import dense
-from corpus.chunk import body, section
+from corpus.chunk import Chunk, body, section
 from corpus.index import Index
 from corpus.language import FOREIGN
 
@@ -245,4 +245,14 @@ class Assistant(Library):
         if reply.outcome in ("greeting", "clarify", "refused"):
             return tuple(phrases.EXAMPLES[:FOLLOWUPS])
         pages = pages_at(index, (chunk.path for _, chunk in reply.draft.sources)).values()
-        return tuple(dict.fromkeys(followups(pages, {each.section for each in citations})))[:FOLLOWUPS]
+        return tuple(dict.fromkeys(_further(pages, {each.section for each in citations})))[:FOLLOWUPS]
+
+
+def _further(pages: Iterable[Sequence[Chunk]], said: Container[str]) -> Iterator[str]:
+    """Questions that the cited articles can answer: their sections other than those that were quoted."""
+    for page in pages:
+        for chunk in page:
+            asks = headline(chunk)
+            if chunk.headings and section(chunk) not in said and asks:
+                title = re.split(r"[?|:]|\s–\s", chunk.title)[0].strip()  # without its subtitle
+                yield asks if asks.endswith("?") else f"{title}: {asks}"

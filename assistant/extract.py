@@ -5,11 +5,12 @@ knows nothing of links, and leaves to `assistant.select` which units answer. Not
 """
 
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from assistant import phrases
 from corpus.article import repair
 from corpus.chunk import Chunk, section, told
 from corpus.markdown import Unit, plain
@@ -186,17 +187,19 @@ def arrange(picks: Sequence[Pick], pages: Sequence[str]) -> list[Pick]:
     )
 
 
-def tell(picks: Sequence[Pick], pages: Mapping[str, Sequence[Chunk]]) -> Draft:
-    """The picks as Markdown with a marker after each; `pages` holds all chunks of each article that is quoted."""
+def tell(picks: Sequence[Pick], pages: Mapping[str, Sequence[Chunk]], language: str = "nb") -> Draft:
+    """The picks as Markdown, a marker after each; of a list told in part, how much. `pages` holds all chunks of each article."""
     sources: list[tuple[Unit, Chunk]] = []
     lines: list[str] = []
     before: Pick | None = None
     for pick in picks:
         opens = not (before and _sibling(pick, [before]))
-        if pick.unit.lead and opens:
-            lines += ["", _lead(pick, pages[pick.chunk.path], sources), ""]
+        if opens and pick.unit.lead:
+            part = _part(pick, picks, pages[pick.chunk.path], language)
+            lines += ["", _lead(pick, pages[pick.chunk.path], sources) + part, ""]
         elif opens and pick.chunk.headings and _bare(pick, before):
-            lines += ["", f"**{plain(_heading(pick.chunk))}** [{len(sources) + 1}]", ""]
+            part = _part(pick, picks, pages[pick.chunk.path], language)
+            lines += ["", f"**{plain(headline(pick.chunk))}** [{len(sources) + 1}]{part}", ""]
         sources.append((pick.unit, pick.chunk))
         said = f"{_asked(pick, len(sources))}{wording(pick.unit)} [{len(sources)}]"
         if pick.unit.kind != "sentence":
@@ -213,6 +216,13 @@ def _bare(pick: Pick, before: Pick | None) -> bool:
     """Whether a list that nothing introduces would not tell what it is of, or would pass for a part of another section's."""
     follows = before is not None and before.unit.kind != "sentence" and section(before.chunk) != section(pick.chunk)
     return pick.unit.kind == "item" or (pick.unit.kind == "row" and follows)
+
+
+def _part(pick: Pick, picks: Sequence[Pick], page: Sequence[Chunk], language: str) -> str:
+    """How much is told of a list: nothing of one that is told to its end, or of which there is but one."""
+    shown = sum(_sibling(other, [pick]) for other in picks)
+    whole = sum(_sibling(Pick(unit, chunk, 0.0), [pick]) for chunk in page for unit in chunk.units)
+    return f" *({phrases.EXCERPT[language].format(shown=shown, whole=whole)})*" if 1 < shown < whole else ""
 
 
 def _asked(pick: Pick, number: int) -> str:
@@ -246,17 +256,8 @@ def wording(unit: Unit) -> str:
     return f"**{first if name.lower() in SAYS_NOTHING else f'{name}: {first}'}**{said and f' – {said}'}{laws}"
 
 
-def followups(pages: Iterable[Sequence[Chunk]], said: Container[str]) -> Iterator[str]:
-    """Questions that the cited articles can answer: their sections other than those that were quoted."""
-    for page in pages:
-        for chunk in page:
-            heading = _heading(chunk)
-            if chunk.headings and section(chunk) not in said and heading:
-                title = re.split(r"[?|:]|\s–\s", chunk.title)[0].strip()  # without its subtitle
-                yield heading if heading.endswith("?") else f"{title}: {heading}"
-
-
-def _heading(chunk: Chunk) -> str:
+def headline(chunk: Chunk) -> str:
+    """A passage's heading as a reader is told it, without its numbering."""
     return NUMBERING.sub("", section(chunk)).rstrip(":")
 
 

@@ -167,7 +167,7 @@ class Replier:
             return Reply(found, outcome, Draft(phrase[question.language]))
         least = PRESSING if question.kind == "acute" else 0.0
         picks = extract(question.text, self._selector.picks(question, found.passages)) if found.ground >= least else []
-        draft = tell(picks, pages_at(self.index, (pick.chunk.path for pick in picks)))
+        draft = tell(picks, pages_at(self.index, (pick.chunk.path for pick in picks)), question.language)
         if question.kind == "acute":
             numbers = phrases.ACUTE[question.language]
             said = corrected(draft.text, draft.sources, question.language)

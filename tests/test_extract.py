@@ -1,5 +1,7 @@
 """Picking an answer: what comes first, what is left out, how it is told."""
 
+import pytest
+
 from assistant.extract import HARD_LIMIT, KEEP, UNITS, Pick, arrange, choose, complete, tell, wording
 from corpus.chunk import Chunk
 from corpus.markdown import Unit
@@ -67,6 +69,24 @@ def test_items_follow_their_lead_in_and_rows_are_told_with_their_column_names() 
         "- **Konto: 6570** – Navn: Verneutstyr; Debet: 100 [4]",
     ]
     assert [unit.text for unit, _ in draft.sources] == [lead.text, items[0].text, items[1].text, row.text]
+
+
+@pytest.mark.parametrize(
+    ("told", "language", "lead"),
+    [
+        ("ab", "nb", "Fakturaen skal ha: [1] *(utdrag: 2 av 3)*"),
+        ("ab", "en", "Fakturaen skal ha: [1] *(excerpt: 2 of 3)*"),
+        ("abc", "nb", "Fakturaen skal ha: [1]"),
+        ("b", "nb", "Fakturaen skal ha: [1]"),  # which was looked up, and does not pass for the list
+    ],
+)
+def test_of_a_list_that_is_told_in_part_the_reader_learns_how_much(told: str, language: str, lead: str) -> None:
+    introduction = Unit("sentence", "Fakturaen skal ha:", "")
+    items = {letter: Unit("item", f"{letter} 1", "", introduction.text) for letter in "abc"}
+    own = chunk(0, introduction, items["a"])
+    more = chunk(1, items["b"], items["c"])
+    picks = [Pick(items[letter], own if letter == "a" else more, 1.0) for letter in told]
+    assert tell(picks, {"/a": [own, more]}, language).text.split("\n")[0] == lead
 
 
 def test_a_row_leaves_out_column_names_that_say_nothing_and_has_its_law_in_brackets() -> None:
