@@ -53,7 +53,7 @@ def test_the_model_reads_the_passage_and_does_not_know_its_topic_by_heart() -> N
             told = plainly(sentence) if language in ("nb", "nn") else sentence
             odds[bears].append(entailment().read(told, plainly(row["passage"])))
     ahead = [right > wrong for right in odds[True] for wrong in odds[False]]
-    assert sum(ahead) / len(ahead) >= 0.82  # .843; the weights before, taught with no such passages, .804
+    assert sum(ahead) / len(ahead) >= 0.845  # .865; taught with half of the other altered passages .843, with none .804
 
 
 @pytest.mark.parametrize(
