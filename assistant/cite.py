@@ -110,10 +110,9 @@ def corrected(
 
 def _outdated(text: str, quotes: Sequence[str], language: str) -> str:
     """The mark behind a text: of one with other figures too, what it is on."""
-    rest = functools.reduce(lambda left, quote: left.replace(quote, ""), quotes, text)
-    if not FIGURE.search(rest):
+    if not FIGURE.search(functools.reduce(lambda rest, quote: rest.replace(quote, ""), quotes, text)):
         return str(phrases.OUTDATED[language])
-    return str(phrases.OUTDATED_PART[language]).format(quotes=", ".join(f"«{quote}»" for quote in quotes))
+    return str(phrases.OUTDATED_PART[language]).format(quotes=", ".join(f"«{_readable(quote)}»" for quote in quotes))
 
 
 def _correction(claim: rules.Claim, language: str) -> str:
@@ -121,7 +120,12 @@ def _correction(claim: rules.Claim, language: str) -> str:
     basis = f"[{rule.basis}]({rule.url})" if rule.url else rule.basis
     since = phrases.SINCE[language].format(date=rule.since) if rule.since else ""
     says, phrase = rule.lead[0].upper() + rule.lead[1:], phrases.WHOLE if rule.leads else phrases.CORRECTION
-    return str(phrase[language]).format(says=says, basis=basis + since, quote=claim.quote)
+    return str(phrase[language]).format(says=says, basis=basis + since, quote=_readable(claim.quote))
+
+
+def _readable(quote: str) -> str:
+    """A quote without the strokes between a row's cells."""
+    return quote.replace(" | ", ": ")
 
 
 def notices(sources: Sequence[Source]) -> tuple[Notice, ...]:
